@@ -1,0 +1,215 @@
+"""The words of the house as frozen dataclasses, and the few Protocols between its rooms."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Literal, NewType, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+ChunkId = NewType("ChunkId", int)
+Vector = NDArray[np.float32]
+"""`(d,)` float32, of unit length."""
+Matrix = NDArray[np.float32]
+"""`(n, d)` float32, rows of unit length."""
+Mode = Literal["generated", "quoted", "refused"]
+Markup = Literal["plain", "markdown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of a document that belongs together: a recorded pair, a row, a section, or the whole of a text.
+
+    Attributes:
+        text: the person's words; the answer when the segment is a question-and-answer pair.
+        question: what they were asked, when the segment is such a pair.
+        line: 1-based line of the file on which `text` starts (`question`, for a pair), where the lines of `text` are
+            the lines of the file; None when the file has no such lines.
+        end_line: last line of the pair; None for prose, whose chunks count their own lines from `line`.
+        place: where it is in the file when lines do not say it: "row 3", "item 2".
+        heading: the headings above it, outermost first, joined by " > ".
+        date: ISO 8601 date or date and time at which it was said; None when the content does not tell.
+        markup: how to split `text` when it is longer than a chunk.
+    """
+
+    text: str
+    question: str | None = None
+    line: int | None = None
+    end_line: int | None = None
+    place: str | None = None
+    heading: str | None = None
+    speaker: str | None = None
+    date: str | None = None
+    markup: Markup = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a document that is indexed.
+
+    Attributes:
+        text: the person's words; the answer when the chunk is a question-and-answer pair.
+        locator: where in the document, for people: "lines 3-9", "Early life, lines 3-9", "row 3", "item 2".
+        question: what they were asked, when the chunk is a question-and-answer pair.
+        date: ISO 8601, or None.
+    """
+
+    text: str
+    locator: str
+    question: str | None = None
+    speaker: str | None = None
+    date: str | None = None
+
+    @property
+    def whole(self) -> str:
+        """Question and answer together, or the text alone."""
+        return f"{self.question}\n{self.text}" if self.question else self.text
+
+
+def text_hash(text: str) -> bytes:
+    """16 bytes that stand for a text in the embeddings cache."""
+    return blake2b(text.encode(), digest_size=16).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What one file gave: the chunks, and what tells whether the file has changed since.
+
+    Attributes:
+        source: the path shown to people, also the document's identity in a store.
+        sha256: of the file's bytes, hexadecimal.
+        size: of the file, in bytes.
+        loader: name and version of the loader that read it, as "text/1".
+    """
+
+    source: str
+    sha256: str
+    size: int
+    loader: str
+    chunks: Sequence[Chunk] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredChunk:
+    """A chunk as the catalog holds it."""
+
+    id: ChunkId
+    source: str
+    chunk: Chunk
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRow:
+    """What the index needs to know of a chunk: its id, its whole text, and the keys of its vectors."""
+
+    id: ChunkId
+    whole: str
+    text_hash: bytes
+    question_hash: bytes | None
+
+    @classmethod
+    def of(cls, chunk_id: ChunkId, chunk: Chunk) -> "IndexRow":
+        """The row of a chunk that is not in the catalog yet."""
+        asked = text_hash(chunk.question) if chunk.question else None
+        return cls(chunk_id, chunk.whole, text_hash(chunk.whole), asked)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A chunk that was retrieved.
+
+    Attributes:
+        similarity: cosine of the question with the chunk or its recorded question, whichever is nearer.
+        share: how much of the question's idf mass the chunk holds, 0..1.
+        score: what passages are ranked by; comparable within one question only.
+    """
+
+    stored: StoredChunk
+    similarity: float
+    share: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where an answer is from, numbered from 1; `text` holds question and answer of a recorded pair."""
+
+    n: int
+    source: str
+    locator: str
+    speaker: str | None
+    date: str | None
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that a language model counted for one answer."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a question got.
+
+    Attributes:
+        output: the answer's text.
+        mode: generated by a model from the passages, quoted from them, or refused for want of support.
+        support: how well the store supports an answer, 0..1.
+        unsupported: spans of a generated answer that no passage bears out.
+        notice: what the reader should know about how the answer came about, as that the model could not be reached.
+        timings_ms: milliseconds from the start of the question: "embed", "search", "first_token", "total".
+    """
+
+    output: str
+    mode: Mode
+    answerable: bool
+    support: float
+    sources: Sequence[Source] = ()
+    unsupported: Sequence[str] = ()
+    session_id: str | None = None
+    model: str | None = None
+    usage: Usage | None = None
+    notice: str | None = None
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+
+class Embedder(Protocol):
+    """Turns text into vectors; `model` is the name that a store remembers."""
+
+    model: str
+
+    def embed_texts(self, texts: Sequence[str]) -> Matrix:
+        """Vectors of what will be searched. Raises: ModelError."""
+        ...
+
+    def embed_question(self, question: str, api_key: str | None = None) -> Vector:
+        """Vector of what is searched for, with the caller's key if one is given. Raises: ModelError."""
+        ...
+
+
+Message = dict[str, str]
+"""`{"role", "content"}` of the chat protocol."""
+
+
+class ChatModel(Protocol):
+    """A language model that answers messages."""
+
+    model: str
+
+    def stream(self, messages: Sequence[Message], api_key: str | None = None) -> AsyncGenerator[str | Usage]:
+        """Pieces of the answer as they come, and the usage last where it is known. Raises: ModelError."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of the connections that the running event loop holds."""
+        ...
+
+
+Progress = Callable[[str, int, int], None]
+"""Called with a phase ("read", "embed", "publish"), what is done of it and what there is to do."""
