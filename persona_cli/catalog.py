@@ -1,0 +1,306 @@
+"""The catalog: the SQL database that is the truth of a store."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+from weakref import finalize
+
+import numpy as np
+import sqlalchemy as sa
+
+from persona_cli.errors import StoreBusy, StoreDamaged, StoreError, StoreMissing, StoreTooNew, StoreUnwritable
+from persona_cli.models import Chunk, ChunkId, Document, IndexRow, Matrix, StoredChunk
+
+FILE_NAME = "catalog.sqlite3"
+SCHEMA_VERSION = 1
+PAGE = 1_000
+"""Rows asked for or written at once; SQLite takes 32,766 values in a statement."""
+BUSY_TIMEOUT_S = 10
+
+T = TypeVar("T")
+
+metadata = sa.MetaData()
+facts = sa.Table(
+    "facts",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text, nullable=False),
+    comment="embedding: the store's embedding model; generation: the published one; last_chunk: highest id ever given",
+)
+documents = sa.Table(
+    "documents",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("source", sa.Text, nullable=False, unique=True),
+    sa.Column("sha256", sa.Text, nullable=False),
+    sa.Column("size", sa.Integer, nullable=False),
+    sa.Column("loader", sa.Text, nullable=False),
+)
+chunks = sa.Table(
+    "chunks",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("document_id", sa.Integer, sa.ForeignKey("documents.id", ondelete="CASCADE"), nullable=False, index=True),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("question", sa.Text),
+    sa.Column("locator", sa.Text, nullable=False),
+    sa.Column("speaker", sa.Text),
+    sa.Column("date", sa.Text),
+    sa.Column("text_hash", sa.LargeBinary, nullable=False),
+    sa.Column("question_hash", sa.LargeBinary),
+)
+embeddings = sa.Table(
+    "embeddings",
+    metadata,
+    sa.Column("model", sa.Text, primary_key=True),
+    sa.Column("hash", sa.LargeBinary, primary_key=True),
+    sa.Column("vector", sa.LargeBinary, nullable=False),
+    comment="vector: float32, little-endian, of unit length",
+)
+
+
+def pages(items: Iterable[T], size: int = PAGE) -> Iterator[list[T]]:
+    """The items in lists of at most `size`."""
+    rest = iter(items)
+    while page := list(islice(rest, size)):
+        yield page
+
+
+class Snapshot:
+    """One consistent view of the catalog, for as long as its connection's transaction lasts."""
+
+    def __init__(self, connection: sa.Connection) -> None:
+        self._connection = connection
+
+    def fact(self, name: str) -> str | None:
+        """A fact about the store, or None."""
+        return self._connection.scalar(sa.select(facts.c.value).where(facts.c.name == name))
+
+    @property
+    def generation(self) -> int:
+        """The published generation; 0 before the first."""
+        return int(self.fact("generation") or 0)
+
+    def documents(self) -> dict[str, Document]:
+        """All documents by source, without their chunks."""
+        rows = self._connection.execute(
+            sa.select(documents.c.source, documents.c.sha256, documents.c.size, documents.c.loader)
+        )
+        return {row.source: Document(*row) for row in rows}
+
+    def count_chunks(self, pairs: bool = False) -> int:
+        """How many chunks there are, or how many of them are question-and-answer pairs."""
+        counted = chunks.c.question if pairs else chunks.c.id
+        return self._connection.scalar(sa.select(sa.func.count(counted))) or 0
+
+    def chunks(self, ids: Iterable[ChunkId]) -> dict[ChunkId, StoredChunk]:
+        """The chunks with these ids; unknown ids are left out."""
+        c = chunks.c
+        query = sa.select(c.id, documents.c.source, c.text, c.locator, c.question, c.speaker, c.date).join(documents)
+        found: dict[ChunkId, StoredChunk] = {}
+        for page in pages(ids):
+            for row in self._connection.execute(query.where(c.id.in_(page))):
+                found[row.id] = StoredChunk(row.id, row.source, Chunk(*row[2:]))
+        return found
+
+    def index_rows(self, without: Iterable[str] = ()) -> Iterator[IndexRow]:
+        """What the index holds, by id, leaving out the documents with these sources."""
+        left_out = set(without)
+        c = chunks.c
+        columns = (c.id, c.question, c.text, c.text_hash, c.question_hash, documents.c.source)
+        rows = self._connection.execute(sa.select(*columns).join(documents).order_by(c.id))
+        for row in rows:
+            if row.source not in left_out:
+                whole = Chunk(row.text, "", row.question).whole
+                yield IndexRow(row.id, whole, row.text_hash, row.question_hash)
+
+    def hashes(self, ids: Iterable[ChunkId]) -> dict[ChunkId, tuple[bytes, bytes | None]]:
+        """The keys of the vectors of these chunks: of the whole, and of the question."""
+        c = chunks.c
+        query = sa.select(c.id, c.text_hash, c.question_hash)
+        return {
+            row.id: (row.text_hash, row.question_hash)
+            for page in pages(ids)
+            for row in self._connection.execute(query.where(c.id.in_(page)))
+        }
+
+    def vectors(self, model: str, hashes: Iterable[bytes]) -> dict[bytes, np.ndarray]:
+        """The cached vectors under these keys; those not cached are left out."""
+        e = embeddings.c
+        query = sa.select(e.hash, e.vector).where(e.model == model)
+        return {
+            row.hash: np.frombuffer(row.vector, "<f4")
+            for page in pages(hashes)
+            for row in self._connection.execute(query.where(e.hash.in_(page)))
+        }
+
+    def cached(self, model: str, hashes: Iterable[bytes]) -> set[bytes]:
+        """Those of the keys whose vectors are cached."""
+        e = embeddings.c
+        query = sa.select(e.hash).where(e.model == model)
+        return {found for page in pages(hashes) for found in self._connection.scalars(query.where(e.hash.in_(page)))}
+
+
+class Catalog:
+    """The database of one store.
+
+    Args:
+        folder: the store's folder.
+        create: make the folder and the database when they are missing.
+
+    Raises:
+        StoreMissing: there is no catalog, and none is to be made.
+        StoreDamaged, StoreTooNew, StoreUnwritable: it cannot be opened.
+    """
+
+    def __init__(self, folder: Path, create: bool = False) -> None:
+        self.folder = folder
+        path = folder / FILE_NAME
+        if create:
+            _make_folder(folder)
+        elif not path.is_file():
+            raise StoreMissing("nothing has been ingested into {db!r} yet: run `persona ingest FOLDER`", db=str(folder))
+        self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S})
+        finalize(self, self._engine.dispose)
+        sa.event.listen(self._engine, "connect", _prepare)
+        sa.event.listen(self._engine, "begin", _begin)
+        self._writer = self._engine.execution_options(persona_begin="IMMEDIATE")
+        self._migrate()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Snapshot]:
+        """One consistent view, which later changes do not touch."""
+        with self._translated(), self._engine.begin() as connection:
+            yield Snapshot(connection)
+
+    def cache_vectors(self, model: str, hashes: Sequence[bytes], vectors: Matrix) -> None:
+        """Keep vectors for good; the keys must not be cached yet."""
+        rows = [
+            {"model": model, "hash": key, "vector": vector.astype("<f4").tobytes()}
+            for key, vector in zip(hashes, vectors, strict=True)
+        ]
+        with self._translated(), self._writer.begin() as connection:
+            connection.execute(sa.insert(embeddings), rows)
+
+    def set_facts(self, values: Mapping[str, str]) -> None:
+        """Note facts about the store."""
+        with self._translated(), self._writer.begin() as connection:
+            _set_facts(connection, values)
+
+    def publish(
+        self,
+        generation: int,
+        put: Iterable[tuple[Document, Sequence[ChunkId]]],
+        remove: Iterable[str],
+        notes: Mapping[str, str],
+    ) -> None:
+        """Make a generation the published one, together with the documents it was built from, in one transaction.
+
+        Args:
+            put: documents that are new or changed, each with the ids of its chunks.
+            remove: sources of documents that are gone.
+            notes: facts to note with it.
+        """
+        with self._translated(), self._writer.begin() as connection:
+            for source in remove:
+                connection.execute(sa.delete(documents).where(documents.c.source == source))
+            for document, ids in put:
+                connection.execute(sa.delete(documents).where(documents.c.source == document.source))
+                _insert(connection, document, ids)
+            _set_facts(connection, {**notes, "generation": str(generation)})
+
+    def _migrate(self) -> None:
+        """Bring the schema up to date; the number of its version is SQLite's `user_version`."""
+        with self._translated(), self._engine.begin() as connection:
+            version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
+        if version > SCHEMA_VERSION:
+            raise StoreTooNew(
+                "{db!r} was written by a newer persona (schema {version}, this one knows {known}): upgrade persona",
+                db=str(self.folder),
+                version=version,
+                known=SCHEMA_VERSION,
+            )
+        if version < SCHEMA_VERSION:
+            with self._translated(), self._writer.begin() as connection:
+                metadata.create_all(connection)
+                connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.DatabaseError as error:
+            raise _store_error(error, self.folder) from error
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnwritable("cannot make the store {db!r}: {why}", db=str(folder), why=error.strerror) from error
+
+
+def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
+    """Leave transactions to us (the driver begins none for a SELECT, which would be no snapshot) and set the pragmas.
+
+    https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable
+    """
+    connection.isolation_level = None
+    for pragma in ("journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL", "secure_delete = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: sa.Connection) -> None:
+    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('persona_begin', 'DEFERRED')}")
+
+
+def _set_facts(connection: sa.Connection, values: Mapping[str, str]) -> None:
+    connection.execute(sa.delete(facts).where(facts.c.name.in_(list(values))))
+    connection.execute(sa.insert(facts), [{"name": name, "value": value} for name, value in values.items()])
+
+
+def _insert(connection: sa.Connection, document: Document, ids: Sequence[ChunkId]) -> None:
+    columns = {"source": document.source, "sha256": document.sha256, "size": document.size, "loader": document.loader}
+    key = connection.scalar(sa.insert(documents).values(columns).returning(documents.c.id))
+    rows = [
+        {
+            "id": row.id,
+            "document_id": key,
+            "text": chunk.text,
+            "question": chunk.question,
+            "locator": chunk.locator,
+            "speaker": chunk.speaker,
+            "date": chunk.date,
+            "text_hash": row.text_hash,
+            "question_hash": row.question_hash,
+        }
+        for chunk, row in ((c, IndexRow.of(i, c)) for i, c in zip(ids, document.chunks, strict=True))
+    ]
+    for page in pages(rows):
+        connection.execute(sa.insert(chunks), page)
+
+
+def _store_error(error: sa.exc.DatabaseError, folder: Path) -> StoreError:
+    """What a database error means for whoever uses the store."""
+    name = getattr(error.orig, "sqlite_errorname", "")
+    db = str(folder)
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return StoreBusy("{db!r} is busy: another process is writing to it, try again", db=db)
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
+        return StoreUnwritable("{db!r} cannot be written to: check its permissions", db=db)
+    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+        return StoreUnwritable("no space left for {db!r}: free some and run it again", db=db)
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return StoreDamaged(
+            "the catalog of {db!r} is damaged: put back a copy of {file}, or move the folder away and ingest again",
+            db=db,
+            file=FILE_NAME,
+        )
+    return StoreDamaged("the catalog of {db!r} cannot be used: {why}", db=db, why=str(error.orig))
