@@ -72,6 +72,11 @@ def text_hash(text: str) -> bytes:
     return blake2b(text.encode(), digest_size=16).digest()
 
 
+def question_hash(question: str) -> bytes:
+    """The same for a recorded question, which is embedded as a question and so has another vector."""
+    return blake2b(question.encode(), digest_size=16, person=b"question").digest()
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """What one file gave: the chunks, and what tells whether the file has changed since.
@@ -111,7 +116,7 @@ class IndexRow:
     @classmethod
     def of(cls, chunk_id: ChunkId, chunk: Chunk) -> "IndexRow":
         """The row of a chunk that is not in the catalog yet."""
-        asked = text_hash(chunk.question) if chunk.question else None
+        asked = question_hash(chunk.question) if chunk.question else None
         return cls(chunk_id, chunk.whole, text_hash(chunk.whole), asked)
 
 
@@ -186,6 +191,10 @@ class Embedder(Protocol):
 
     def embed_texts(self, texts: Sequence[str]) -> Matrix:
         """Vectors of what will be searched. Raises: ModelError."""
+        ...
+
+    def embed_questions(self, questions: Sequence[str]) -> Matrix:
+        """Vectors of recorded questions, to be compared with asked ones. Raises: ModelError."""
         ...
 
     def embed_question(self, question: str, api_key: str | None = None) -> Vector:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from persona_cli.embedding import LOCAL, LocalEmbedder
-from persona_cli.models import Chunk, Document, Vector, text_hash
+from persona_cli.models import Chunk, Document, Vector, question_hash, text_hash
 from persona_cli.store import Store
 
 FAQ = [
@@ -30,24 +30,28 @@ POST = [
 
 
 @cache
-def embed(text: str) -> Vector:
-    """The real vector of a text, computed once in a test run."""
-    vector: Vector = LocalEmbedder().embed_texts([text])[0]
+def embed(text: str, asked: bool = False) -> Vector:
+    """The real vector of a text or of a recorded question, computed once in a test run."""
+    embedder = LocalEmbedder()
+    vectors = embedder.embed_questions([text]) if asked else embedder.embed_texts([text])
+    vector: Vector = vectors[0]
     return vector
 
 
 def make_store(folder: Path, documents: Mapping[str, Sequence[Chunk]] | None = None) -> Path:
     """Publish chunks by source as the next generation of a store; where it is."""
     put = [
-        Document(source, f"{len(chunks)}", 1, "text/1", chunks)
-        for source, chunks in (documents or {"faq.txt": FAQ, "post.md": POST}).items()
+        Document(source, f"{len(pieces)}", 1, "text/1", pieces)
+        for source, pieces in (documents or {"faq.txt": FAQ, "post.md": POST}).items()
     ]
-    texts = {text_hash(t): t for d in put for c in d.chunks for t in (c.whole, c.question) if t}
+    chunks = [chunk for document in put for chunk in document.chunks]
+    vectors = {text_hash(chunk.whole): embed(chunk.whole) for chunk in chunks}
+    vectors |= {question_hash(c.question): embed(c.question, asked=True) for c in chunks if c.question}
     store = Store(folder, create=True)
     with store.catalog.snapshot() as snapshot:
-        missing = [key for key in texts if key not in snapshot.cached(LOCAL, texts)]
+        missing = [key for key in vectors if key not in snapshot.cached(LOCAL, vectors)]
     if missing:
-        store.catalog.cache_vectors(LOCAL, missing, np.stack([embed(texts[key]) for key in missing]))
+        store.catalog.cache_vectors(LOCAL, missing, np.stack([vectors[key] for key in missing]))
     with store.writing():
         store.publish(put, [], {}, LOCAL)
     store.close()

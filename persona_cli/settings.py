@@ -1,0 +1,67 @@
+"""Settings: flags over environment over defaults, frozen, built once for each command and never at import."""
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from persona_cli.errors import SettingsError
+
+PREFIX = "PERSONA_"
+
+
+class Settings(BaseSettings):
+    """What the environment says; each field is `PERSONA_<NAME>` unless it names another variable."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="forbid",
+        env_ignore_empty=True,
+        populate_by_name=True,
+        str_strip_whitespace=True,  # a key that is read from a file brings the end of its line along
+    )
+
+    db: Path = Field(Path("vector_store/"), description="folder of the store")
+    model: str | None = Field(None, description="language model at the OpenAI-compatible endpoint")
+    embedding: str | None = Field(
+        None, pattern="^(local|openai:.+)$", description="embedding model of new stores: local, or openai:NAME"
+    )
+    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY", description="key of the endpoint")
+    openai_base_url: str | None = Field(
+        None, validation_alias="OPENAI_BASE_URL", pattern="^https?://", description="address of the endpoint"
+    )
+    top_k: int = Field(4, ge=1, le=20, description="passages an answer is made from")
+    max_question_chars: int = Field(4_000, ge=1, le=100_000, description="longest question taken, in characters")
+    refuse_below: float = Field(0.3, ge=0, le=1, description="support under which a question is refused, 0..1")
+    model_timeout_s: float = Field(60, gt=0, le=3_600, description="longest silence of the endpoint, in seconds")
+    server_token: SecretStr | None = Field(None, description="token that callers of the server must send")
+    max_body_bytes: int = Field(1_000_000, ge=1_000, description="largest request body the server takes, in bytes")
+
+    @property
+    def has_model(self) -> bool:
+        """Whether anything of a language model is configured."""
+        return bool(self.model or self.openai_base_url or self.openai_api_key)
+
+
+def load_settings(**flags: object) -> Settings:
+    """Settings from the environment, overridden by the flags that are not None.
+
+    Raises:
+        SettingsError: a value cannot be used, or a PERSONA_* name is unknown; the message names the nearest one.
+    """
+    known = {str(field.validation_alias or f"{PREFIX}{name}".upper()) for name, field in Settings.model_fields.items()}
+    for name in os.environ:
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            (nearest,) = get_close_matches(name.upper(), known, n=1, cutoff=0)
+            raise SettingsError("there is no setting {name!r}: did you mean {nearest}?", name=name, nearest=nearest)
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0]).upper()
+        name = name if name.startswith("OPENAI_") else PREFIX + name.removeprefix(PREFIX)
+        value = "***" if "KEY" in name or "TOKEN" in name else first["input"]
+        raise SettingsError("{name} cannot be {value!r}: {why}", name=name, value=value, why=first["msg"]) from None
