@@ -1,0 +1,73 @@
+"""Files → segments: what a person said, and where in the file.
+
+A format is a row of the table below and a function from bytes to segments. Its version is raised whenever that function
+comes to read a file differently, so that files read by an older one are read again.
+"""
+
+from collections.abc import Callable
+from pathlib import PurePath
+from typing import NamedTuple
+
+from persona_cli.errors import LoadError
+from persona_cli.loading.tabular import read_csv, read_json, read_json_lines, read_tsv
+from persona_cli.loading.text import read_markdown, read_plain
+from persona_cli.models import Segment
+
+__all__ = ["load", "loader_name"]
+
+
+class _Loader(NamedTuple):
+    name: str
+    read: Callable[[bytes], list[Segment]]
+
+
+_TEXT = _Loader("text/1", read_plain)
+_MARKDOWN = _Loader("markdown/1", read_markdown)
+_JSON_LINES = _Loader("jsonl/1", read_json_lines)
+_LOADERS = {
+    "": _TEXT,
+    ".txt": _TEXT,
+    ".text": _TEXT,
+    ".md": _MARKDOWN,
+    ".markdown": _MARKDOWN,
+    ".csv": _Loader("csv/1", read_csv),
+    ".tsv": _Loader("tsv/1", read_tsv),
+    ".json": _Loader("json/1", read_json),
+    ".jsonl": _JSON_LINES,
+    ".ndjson": _JSON_LINES,
+}
+_BLANK = b" \t\r\n\0\xef\xbb\xbf\xfe\xff"
+"""Bytes of white space in any encoding, and of the marks before it."""
+
+
+def load(name: str, data: bytes) -> list[Segment]:
+    """What a file says, at least one segment.
+
+    Args:
+        name: the file's name; its suffix, in upper or lower case, tells the format.
+        data: what is in the file.
+
+    Raises:
+        LoadError: there is no reader for such files, or this one cannot be read, or there is nothing in it.
+    """
+    loader = _loader(name)
+    segments = loader.read(data) if data.strip(_BLANK) else []
+    if not segments:
+        raise LoadError("empty")
+    return segments
+
+
+def loader_name(name: str) -> str:
+    """Name and version of what reads a file of this name, such as "text/1".
+
+    Raises:
+        LoadError: there is no reader for such files.
+    """
+    return _loader(name).name
+
+
+def _loader(name: str) -> _Loader:
+    suffix = PurePath(name).suffix.lower()
+    if suffix not in _LOADERS:
+        raise LoadError("no reader for {suffix} files", suffix=suffix)
+    return _LOADERS[suffix]
