@@ -1,0 +1,87 @@
+"""Settings in, objects out: the only file that names concrete classes. What is heavy is imported when it is needed."""
+
+from typing import TYPE_CHECKING
+
+from persona_cli.catalog import FILE_NAME
+from persona_cli.embedding import LOCAL, REMOTE_PREFIX, LocalEmbedder, RemoteEmbedder
+from persona_cli.errors import EmbeddingMismatch
+from persona_cli.language import say
+from persona_cli.llm import RemoteModel
+from persona_cli.models import ChatModel, Embedder
+from persona_cli.retrieval import Retriever
+from persona_cli.settings import Settings
+from persona_cli.store import Store
+
+if TYPE_CHECKING:
+    from persona_cli.endpoint import Endpoint
+
+DEFAULT_MODEL = "gpt-5.4-mini"
+DEFAULT_REMOTE_EMBEDDING = f"{REMOTE_PREFIX}text-embedding-3-small"
+
+
+def open_store(settings: Settings, create: bool = False) -> Store:
+    """The store the settings name. Raises: StoreError."""
+    return Store(settings.db, create)
+
+
+def has_store(settings: Settings) -> bool:
+    """Whether there is something to open."""
+    return (settings.db / FILE_NAME).is_file()
+
+
+def choose_embedding(store: Store, settings: Settings) -> str:
+    """The embedding model a store was made with; for a new store the one that is set, or the best there is.
+
+    A key for OpenAI's own endpoint chooses OpenAI's model. Endpoints elsewhere often have no embedding model, so there
+    it must be named.
+
+    Raises:
+        EmbeddingMismatch: the settings name another model than the store's.
+    """
+    with store.catalog.snapshot() as snapshot:
+        remembered = snapshot.fact("embedding")
+    if remembered and settings.embedding and settings.embedding != remembered:
+        raise EmbeddingMismatch(
+            "{db!r} was embedded with {remembered!r}, not {wanted!r}: unset PERSONA_EMBEDDING, or run"
+            " `persona ingest --reembed` to embed it anew",
+            db=str(settings.db),
+            remembered=remembered,
+            wanted=settings.embedding,
+        )
+    return remembered or preferred_embedding(settings)
+
+
+def preferred_embedding(settings: Settings) -> str:
+    """The embedding model for a new store."""
+    by_key = DEFAULT_REMOTE_EMBEDDING if settings.openai_api_key and not settings.openai_base_url else LOCAL
+    return settings.embedding or by_key
+
+
+def describe_embedding(model: str, settings: Settings) -> str:
+    """Which model embeds, and what leaves the machine for it."""
+    if model == LOCAL:
+        return say("embedding on this machine; no text leaves it")
+    name = model.removeprefix(REMOTE_PREFIX)
+    return say("embedding with {model!r}: the texts are sent to {place}", model=name, place=_endpoint(settings).place)
+
+
+def build_embedder(model: str, settings: Settings) -> Embedder:
+    """The embedder a store remembers. Raises: PartMissing."""
+    return LocalEmbedder() if model == LOCAL else RemoteEmbedder(model, _endpoint(settings))
+
+
+def build_retriever(store: Store, settings: Settings) -> Retriever:
+    """A retriever for a store, with the store's embedding model."""
+    return Retriever(store, build_embedder(choose_embedding(store, settings), settings))
+
+
+def build_model(settings: Settings) -> ChatModel:
+    """The language model the settings name."""
+    return RemoteModel(settings.model or DEFAULT_MODEL, _endpoint(settings))
+
+
+def _endpoint(settings: Settings) -> "Endpoint":
+    from persona_cli.endpoint import Endpoint  # brings in openai, which takes as long as all the rest
+
+    key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else None
+    return Endpoint(key, settings.openai_base_url, settings.model_timeout_s)
