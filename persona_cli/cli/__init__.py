@@ -1,0 +1,53 @@
+"""The command line: one file a command; each parses, builds, calls the core, and prints."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from persona_cli import __version__
+from persona_cli.cli.ask import ask
+from persona_cli.cli.boundary import Boundary
+from persona_cli.cli.ingest import ingest
+from persona_cli.cli.serve import serve
+from persona_cli.cli.status import status
+from persona_cli.language import say
+
+app = typer.Typer(
+    cls=Boundary,
+    name="persona",
+    help=say("Talk with a person through that person's own words."),
+    epilog=say("Start with: persona ingest FOLDER, then: persona ask QUESTION"),
+    no_args_is_help=True,
+    rich_markup_mode=None,  # Rich's help would double the time to start
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"persona {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _persona(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help=say("Show the version."))
+    ] = False,
+) -> None:
+    pass
+
+
+app.command(help=say("Read a person's words from files and folders into a store."))(ingest)
+app.command(help=say("Ask the person; the answer comes with its sources."))(ask)
+app.command(help=say("Answer over HTTP, with a chat page for browsers."))(serve)
+app.command(help=say("Show what a store holds."))(status)
+
+
+def main() -> None:
+    """Run the `persona` command."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a narrow code page must not lose the rest
+    app(prog_name="persona")

@@ -1,0 +1,66 @@
+"""The error boundary: what a failure prints, and the exit status it ends with."""
+
+import os
+import re
+import sys
+import tempfile
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from persona_cli.errors import PersonaError
+from persona_cli.language import say
+
+FAILED, WRONG_USAGE, BUG, INTERRUPTED = 1, 2, 3, 130
+SECRET = re.compile(r"(sk-|Bearer )[\w.-]+")
+
+
+class Boundary(TyperGroup):
+    """Turns whatever a command raises into one line on standard error and an exit status."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except PersonaError as error:
+            complain(say(error.template, **error.values))
+            raise typer.Exit(FAILED) from None
+        except (typer.Exit, typer.Abort, typer.TyperException, EOFError):
+            raise
+        except KeyboardInterrupt:
+            complain(say("interrupted"))
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            # whoever read our output has gone; Python would complain once more when it flushes at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(FAILED) from None
+        except Exception as error:
+            complain(say("this is a bug in persona: please report it with {log}", log=_log(error)))
+            raise typer.Exit(BUG) from None
+
+
+def complain(message: str) -> None:
+    """Say on standard error what went wrong, on one line."""
+    print(f"persona: {' '.join(message.split())}", file=sys.stderr)
+
+
+def _log(error: Exception) -> Path:
+    """Write the traceback to a file of its own, without keys; where that is."""
+    text = SECRET.sub(r"\1***", "".join(traceback.format_exception(error)))
+    for name in ("OPENAI_API_KEY", "PERSONA_SERVER_TOKEN"):
+        if secret := os.environ.get(name):
+            text = text.replace(secret, "***")
+    name = f"bug-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.log"
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "persona"
+    for folder in (state, Path(tempfile.gettempdir())):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
+        except OSError:
+            continue
+        return folder / name
+    return Path(os.devnull)
