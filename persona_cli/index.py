@@ -1,8 +1,8 @@
 """The index: folders derived from the catalog, one a generation, built aside and never changed once published.
 
-`index/<generation>/` holds Chroma's files, the lexical postings, mean and covariance of the vectors, and `manifest.json`,
-written last, with the checksum of every file. A reader leases the generation it uses; one that nobody leases and the
-catalog no longer names goes with the next sweep.
+`index/<generation>/` holds Chroma's files, the lexical postings, mean and covariance of the vectors, and
+`manifest.json`, written last, with the checksum of every file. A reader leases the generation it uses; one that nobody
+leases and the catalog no longer names goes with the next sweep.
 """
 
 import json

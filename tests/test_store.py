@@ -235,7 +235,7 @@ def test_readers_in_many_threads_never_see_half_a_document(folder: Path) -> None
         while not stop.is_set():
             try:
                 found = retriever.retrieve("round", 20)
-            except BaseException as error:  # noqa: BLE001
+            except BaseException as error:
                 faults.append(error)
                 return
             seen.append({p.stored.chunk.locator for p in found.passages if p.stored.source == "r.txt"})
