@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from persona_cli.catalog import FILE_NAME
 from persona_cli.embedding import LOCAL, REMOTE_PREFIX, LocalEmbedder, RemoteEmbedder
-from persona_cli.errors import EmbeddingMismatch
+from persona_cli.errors import EmbeddingMismatch, PartMissing
 from persona_cli.language import say
 from persona_cli.llm import RemoteModel
 from persona_cli.models import ChatModel, Embedder
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from persona_cli.endpoint import Endpoint
 
 DEFAULT_MODEL = "gpt-5.4-mini"
+GGUF_PREFIX = "gguf:"
 DEFAULT_REMOTE_EMBEDDING = f"{REMOTE_PREFIX}text-embedding-3-small"
 
 
@@ -76,7 +77,12 @@ def build_retriever(store: Store, settings: Settings) -> Retriever:
 
 
 def build_model(settings: Settings) -> ChatModel:
-    """The language model the settings name."""
+    """The language model the settings name. Raises: PartMissing."""
+    if settings.model and settings.model.startswith(GGUF_PREFIX):
+        raise PartMissing(
+            "{model!r} cannot be run in this process yet: serve the file with llama.cpp and set OPENAI_BASE_URL",
+            model=settings.model,
+        )
     return RemoteModel(settings.model or DEFAULT_MODEL, _endpoint(settings))
 
 

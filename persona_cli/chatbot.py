@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from pydantic import SecretStr
 
 from persona_cli import assembly, prompts
-from persona_cli.errors import ModelBusy, ModelUnavailable, QuestionError
+from persona_cli.errors import ModelBusy, ModelUnavailable, QuestionError, SettingsError
 from persona_cli.grounding import refuse, support
 from persona_cli.language import say
 from persona_cli.loading.decoding import clean
@@ -93,7 +93,7 @@ class PersonaChatbot:
 
         Args:
             prompt: the question.
-            top_k: passages to answer from.
+            top_k: passages to answer from; None takes the setting's.
             api_key: the caller's own key, used for this question and kept nowhere.
 
         Raises:
@@ -101,13 +101,18 @@ class PersonaChatbot:
         """
         start = time.perf_counter()
         question = self._question(prompt)
+        count = self.settings.top_k if top_k is None else top_k
+        if count < 1:
+            raise SettingsError(
+                "{name} cannot be {value!r}: {why}", name="top_k", value=count, why="it is not positive"
+            )
         retriever = await asyncio.to_thread(self.open)
-        found = await asyncio.to_thread(retriever.retrieve, question, top_k or self.settings.top_k, api_key)
-        turn = _Turn(question, found, retriever.embedder, start)
+        found = await asyncio.to_thread(retriever.retrieve, question, count, api_key)
+        turn = _Turn(question, found, retriever.embedder, api_key, start)
         if turn.support < self.settings.refuse_below or not found.passages:
             parts = _refused(turn)
         elif self._has_model or api_key:
-            parts = self._generated(turn, api_key)
+            parts = self._generated(turn)
         else:
             parts = _quoted(turn)
         async with aclosing(parts):
@@ -136,17 +141,24 @@ class PersonaChatbot:
         with self._opening:
             if self._retriever is None:
                 self._retriever = assembly.build_retriever(assembly.open_store(self.settings), self.settings)
+            elif not self._retriever.is_current():
+                self._retriever = assembly.build_retriever(self._retriever.store, self.settings)
             return self._retriever
 
-    async def _generated(self, turn: "_Turn", api_key: str | None) -> AsyncGenerator[str | Answer]:
+    def _language_model(self) -> ChatModel:
+        with self._opening:
+            if self._model is None:
+                self._model = assembly.build_model(self.settings)
+            return self._model
+
+    async def _generated(self, turn: "_Turn") -> AsyncGenerator[str | Answer]:
         """An answer by the language model; in the recorded words when it cannot be reached."""
-        if self._model is None:
-            self._model = assembly.build_model(self.settings)
+        model = self._language_model()
         least = SOURCE_SUPPORT * self.settings.refuse_below
         passages = prompts.within_budget(turn.supporting(least))
         pieces: list[str] = []
         usage = None
-        stream = self._model.stream(prompts.build(turn.question, passages), api_key)
+        stream = model.stream(prompts.build(turn.question, passages), turn.api_key)
         try:
             async with aclosing(stream):
                 async for piece in stream:
@@ -163,14 +175,15 @@ class PersonaChatbot:
             async for part in _quoted(turn, notice):
                 yield part
         else:
-            yield turn.answer("".join(pieces).strip(), "generated", passages, model=self._model.model, usage=usage)
+            yield turn.answer("".join(pieces).strip(), "generated", passages, model=model.model, usage=usage)
 
 
 class _Turn:
     """One question on its way to its answer."""
 
-    def __init__(self, question: str, found: Retrieval, embedder: Embedder, start: float) -> None:
+    def __init__(self, question: str, found: Retrieval, embedder: Embedder, api_key: str | None, start: float) -> None:
         self.question = question
+        self.api_key = api_key
         self.found = found
         self.embedder = embedder
         self.support = support(question, found.similarity, found.share, embedder.model)
@@ -204,7 +217,10 @@ class _Turn:
 
 async def _quoted(turn: _Turn, notice: str | None = None) -> AsyncGenerator[str | Answer]:
     best = turn.found.passages[0]
-    output = await asyncio.to_thread(quote, turn.question, turn.found.vector, best, turn.embedder, turn.found.spread)
+    found = turn.found
+    output = await asyncio.to_thread(
+        quote, turn.question, found.vector, best, turn.embedder, found.spread, turn.api_key
+    )
     turn.speak()
     yield output
     yield turn.answer(output, "quoted", [best], notice=notice)

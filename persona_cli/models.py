@@ -189,8 +189,8 @@ class Embedder(Protocol):
 
     model: str
 
-    def embed_texts(self, texts: Sequence[str]) -> Matrix:
-        """Vectors of what will be searched. Raises: ModelError."""
+    def embed_texts(self, texts: Sequence[str], api_key: str | None = None) -> Matrix:
+        """Vectors of what will be searched, with the caller's key if one is given. Raises: ModelError."""
         ...
 
     def embed_questions(self, questions: Sequence[str]) -> Matrix:

@@ -52,8 +52,13 @@ class Retriever:
     """Finds passages of one store."""
 
     def __init__(self, store: Store, embedder: Embedder) -> None:
-        self._store = store
+        self.store = store
         self.embedder = embedder
+
+    def is_current(self) -> bool:
+        """Whether the store still has the embedding model that this looks things up with."""
+        with self.store.catalog.snapshot() as snapshot:
+            return snapshot.fact("embedding") in (None, self.embedder.model)
 
     def retrieve(self, question: str, top_k: int, api_key: str | None = None) -> Retrieval:
         """The passages nearest to a question, at most `top_k`, none twice.
@@ -68,14 +73,14 @@ class Retriever:
         try:
             found = self._search(question, vector, top_k)
         except IndexDamaged as damage:
-            self._store.repair(damage.values["number"])
+            self.store.repair(damage.values["number"])
             found = self._search(question, vector, top_k)
         passages, similarity, share, spread = found
         timings = {"embed": 1e3 * (embedded - start), "search": 1e3 * (time.perf_counter() - embedded)}
         return Retrieval(vector, passages, similarity, share, spread, timings)
 
     def _search(self, question: str, vector: Vector, top_k: int) -> tuple[list[Passage], float, float, float]:
-        with self._store.reading() as (snapshot, generation):
+        with self.store.reading() as (snapshot, generation):
             shares = generation.lexical.shares(question)
             near = generation.nearest(vector, CANDIDATES)
             ids = [ChunkId(i) for i in {*near, *generation.lexical.best(shares, CANDIDATES)}]

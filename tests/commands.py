@@ -1,6 +1,7 @@
 """Running `persona` as its users do: in a process of its own."""
 
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -25,3 +26,25 @@ def persona(
     )
     text = (done.stdout.decode(), done.stderr.decode())
     return subprocess.CompletedProcess(done.args, done.returncode, *text)
+
+
+def on_terminal(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> str:
+    """What a command shows on a terminal of 80 columns."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", **(env or {})}
+    process = subprocess.Popen(
+        [*PERSONA, *arguments], cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs, env=environment
+    )
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            piece = os.read(ours, 4096)
+        except OSError:  # Linux's way of saying that the other side is closed
+            break
+        if not piece:
+            break
+        shown += piece
+    os.close(ours)
+    process.wait(timeout=60)
+    return shown.decode()

@@ -10,7 +10,6 @@ from threading import Barrier
 from types import BuiltinFunctionType, CodeType, FrameType, FunctionType, ModuleType
 
 import pytest
-from chromadb.errors import InvalidArgumentError
 
 from persona_cli import PersonaChatbot, assembly
 from persona_cli.errors import (
@@ -199,12 +198,12 @@ def test_a_passage_cannot_command_the_model(tmp_path: Path, stub_model: StubMode
 
 @pytest.mark.parametrize(
     ("model", "why"),
-    [("error-500", "status 500"), ("error-429", "takes no more requests"), ("hang", "no answer within 0.2 s")],
+    [("error-500", "status 500"), ("error-429", "takes no more requests"), ("hang", "no answer within 1 s")],
 )
 def test_a_model_that_is_down_leaves_the_recorded_words_and_a_notice(
     store: Path, stub_model: StubModel, model: str, why: str
 ) -> None:
-    pieces, answer = stream(chatbot(store, stub_model, model, model_timeout_s=0.2), QUESTION)
+    pieces, answer = stream(chatbot(store, stub_model, model, model_timeout_s=1), QUESTION)
     assert pieces == [answer.output] == [PAIR.text]
     assert (answer.mode, answer.answerable, answer.model, answer.usage) == ("quoted", True, None, None)
     assert answer.notice is not None
@@ -218,7 +217,7 @@ def test_the_notice_is_in_the_readers_language(
 ) -> None:
     monkeypatch.setenv("LC_ALL", "ko_KR.UTF-8")
     is_korean.cache_clear()
-    notice = chatbot(store, stub_model, "error-500", model_timeout_s=0.2).ask(QUESTION).notice
+    notice = chatbot(store, stub_model, "error-500", model_timeout_s=1).ask(QUESTION).notice
     is_korean.cache_clear()
     assert notice is not None
     assert notice.endswith("(상태 코드 500). 대신 기록된 말을 그대로 보여 드립니다")
@@ -230,7 +229,7 @@ def test_the_notice_is_in_the_readers_language(
 def test_an_answer_that_breaks_off_is_an_error_and_not_a_quotation(
     store: Path, stub_model: StubModel, model: str, kind: type[ModelError]
 ) -> None:
-    parts, error = stream_failing(chatbot(store, stub_model, model, model_timeout_s=0.3), QUESTION)
+    parts, error = stream_failing(chatbot(store, stub_model, model, model_timeout_s=1), QUESTION)
     assert type(error) is kind
     assert parts
     assert stub_model.answer.startswith("".join(map(str, parts)))
@@ -339,7 +338,7 @@ def reachable_texts(root: object) -> set[str]:
 
 @pytest.mark.parametrize("model", ["any", "error-401", "error-500", "drop", "error-400"])
 def test_a_callers_key_is_kept_nowhere(store: Path, stub_model: StubModel, model: str) -> None:
-    bot = chatbot(store, stub_model, model, model_timeout_s=0.3)
+    bot = chatbot(store, stub_model, model, model_timeout_s=1)
     callers_key = "-".join(["sk", "callers", model])  # made here, so that no constant of this file holds it
     told = ""
     try:
@@ -500,7 +499,6 @@ def test_a_callers_key_is_used_for_both_models(tmp_path: Path, stub_model: StubM
     assert keys(stub_model) == [KEY, KEY, CALLERS_KEY, CALLERS_KEY, KEY, KEY]
 
 
-@pytest.mark.xfail(raises=InvalidArgumentError, reason="a chatbot keeps the embedder it opened the store with")
 def test_a_chatbot_outlives_a_change_of_the_embedding_model(tmp_path: Path, stub_model: StubModel) -> None:
     folder = make_store(tmp_path / "s")
     bot = chatbot(folder, stub_model, refuse_below=0)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import signal
 import subprocess
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from persona_cli.cli.boundary import BUG, FAILED, INTERRUPTED, WRONG_USAGE
-from tests.commands import PERSONA, persona
+from tests.commands import PERSONA, on_terminal, persona
 from tests.stores import FAQ, make_store
 from tests.stub_model import StubModel
 
@@ -23,28 +22,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cli")
     make_store(folder / "vector_store")
     return folder
-
-
-def on_terminal(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> str:
-    """What a command shows on a terminal of 80 columns."""
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "80", **(env or {})}
-    process = subprocess.Popen(
-        [*PERSONA, *arguments], cwd=cwd, stdin=theirs, stdout=theirs, stderr=theirs, env=environment
-    )
-    os.close(theirs)
-    shown = b""
-    while True:
-        try:
-            piece = os.read(ours, 4096)
-        except OSError:  # Linux's way of saying that the other side is closed
-            break
-        if not piece:
-            break
-        shown += piece
-    os.close(ours)
-    process.wait(timeout=60)
-    return shown.decode()
 
 
 def test_an_answer_goes_to_standard_output_with_its_source_under_it(home: Path) -> None:

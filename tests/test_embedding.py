@@ -148,7 +148,7 @@ def test_no_texts_ask_nothing_of_the_endpoint(stub_model: StubModel) -> None:
     assert stub_model.requests == []
 
 
-@settings(max_examples=15)
+@settings(deadline=None, max_examples=15)
 @given(
     st.lists(
         st.tuples(st.sampled_from("가a "), st.integers(1, 2 * TEXT_CHARS)).map(lambda pair: pair[0] * pair[1]),
@@ -219,8 +219,8 @@ def test_what_may_pass_is_tried_again_within_the_time_out(stub_model: StubModel,
 
 @pytest.mark.parametrize("model", ["hang", "stall"])
 def test_a_silent_endpoint_is_waited_for_once(stub_model: StubModel, model: str) -> None:
-    with pytest.raises(ModelUnavailable, match=r"no answer within 0\.2 s"):
-        remote(stub_model, model, 0.2).embed_question("하나")
+    with pytest.raises(ModelUnavailable, match="no answer within 1 s"):
+        remote(stub_model, model, 1).embed_question("하나")
     assert len(stub_model.requests) == 1
 
 

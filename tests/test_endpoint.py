@@ -8,7 +8,7 @@ from email.utils import format_datetime
 import httpx2
 import openai
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from persona_cli.endpoint import MISSHAPEN, NO_KEY, PAUSES_S, UPSTREAM_CHARS, Endpoint, Tries
@@ -363,6 +363,7 @@ def test_an_endpoint_that_says_nothing_of_use_is_given_the_usual_pause(value: st
     assert 0.75 * PAUSES_S[0] <= Tries(60).pause_s(error) <= PAUSES_S[0]
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec="latin-1", exclude_categories=["Cc"])) | st.dates().map(str) | st.floats().map(str))
 def test_whatever_it_says_it_is_busy(value: str) -> None:
     answer = response(429)

@@ -2,7 +2,7 @@ import math
 from typing import get_args
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from persona_cli.embedding import LOCAL, LocalEmbedder
@@ -16,6 +16,7 @@ similarities = st.floats(-1, 1)
 shares = st.floats(0, 1)
 
 
+@settings(deadline=None)
 @given(questions, similarities, shares, st.sampled_from(MODELS))
 def test_support_is_a_probability_for_whatever_was_found(
     question: str, similarity: float, share: float, embedding: str
@@ -23,6 +24,7 @@ def test_support_is_a_probability_for_whatever_was_found(
     assert 0 <= support(question, similarity, share, embedding) <= 1
 
 
+@settings(deadline=None)
 @given(questions, similarities, similarities, shares, shares, st.sampled_from(MODELS))
 def test_more_alike_is_never_less_support(
     question: str, one: float, other: float, share: float, other_share: float, embedding: str

@@ -22,7 +22,7 @@ class CountingEmbedder:
         self.fail_after = fail_after
         self.texts: list[str] = []
 
-    def embed_texts(self, texts: Sequence[str]) -> Matrix:
+    def embed_texts(self, texts: Sequence[str], api_key: str | None = None) -> Matrix:
         if self.fail_after is not None and len(self.texts) >= self.fail_after:
             raise ModelUnavailable("gone")
         self.texts += texts

@@ -86,7 +86,7 @@ def test_the_korean_has_the_fields_of_its_template(template: str) -> None:
 
 
 def test_no_template_is_translated_twice() -> None:
-    tree = ast.parse((PACKAGE / "language.py").read_text(encoding="utf-8"))
+    tree = ast.parse((PACKAGE / "korean.py").read_text(encoding="utf-8"))
     (table,) = (node for node in ast.walk(tree) if isinstance(node, ast.Dict))
     keys = [key.value for key in table.keys if isinstance(key, ast.Constant)]
     assert sorted(map(str, keys)) == sorted(KOREAN)

@@ -3,7 +3,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from persona_cli.models import Chunk, ChunkId, Message, Passage, StoredChunk
@@ -120,6 +120,7 @@ def test_the_fence_cannot_be_forged(forged: str, where: str) -> None:
     assert "after" in content or where != "text"
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("<＜/ \n_-.pPaAsSgGeE>\u200b"), max_size=60), st.text(max_size=40))
 def test_no_text_brings_a_fence_of_its_own(made: str, any_text: str) -> None:
     content = records("why?", Chunk(f"{made}</passage>{any_text}", "line 1", made + any_text))
@@ -173,6 +174,7 @@ def test_the_question_of_a_pair_counts_too() -> None:
     assert within_budget(offered) == offered[:1]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 3 * MAX_PASSAGE_CHARS), max_size=6))
 def test_a_prompt_has_a_limit_whatever_was_recorded(sizes: list[int]) -> None:
     content = records("why?", *map(chunk_of, sizes))

@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -136,6 +136,7 @@ prose = st.lists(
 ).map("".join)
 
 
+@settings(deadline=None)
 @given(prose | st.text())
 @example("“")
 @example(".”\n")
@@ -149,6 +150,7 @@ def test_splitting_loses_and_adds_nothing(text: str) -> None:
 runs = st.lists(st.tuples(st.floats(-50, 50), st.integers(1, QUOTE_COLUMNS * 2)), min_size=1, max_size=MAX_SENTENCES)
 
 
+@settings(deadline=None)
 @given(runs)
 def test_a_run_holds_the_best_and_only_what_is_nearly_as_good_and_fits(pairs: list[tuple[float, int]]) -> None:
     scores, lengths = [score for score, _ in pairs], [length for _, length in pairs]
@@ -159,6 +161,7 @@ def test_a_run_holds_the_best_and_only_what_is_nearly_as_good_and_fits(pairs: li
     assert first == last or sum(lengths[first : last + 1]) <= QUOTE_COLUMNS
 
 
+@settings(deadline=None)
 @given(runs)
 def test_a_run_could_not_have_taken_another_neighbour(pairs: list[tuple[float, int]]) -> None:
     scores, lengths = [score for score, _ in pairs], [length for _, length in pairs]
@@ -246,7 +249,7 @@ class Counting:
     def __init__(self) -> None:
         self.embedded = 0
 
-    def embed_texts(self, texts: Sequence[str]) -> Matrix:
+    def embed_texts(self, texts: Sequence[str], api_key: str | None = None) -> Matrix:
         self.embedded += len(texts)
         return np.ones((len(texts), 1), np.float32)
 

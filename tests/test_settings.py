@@ -1,7 +1,7 @@
 from contextlib import suppress
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -166,6 +166,7 @@ def test_every_field_says_what_it_is() -> None:
     assert all(field.description for field in Settings.model_fields.values())
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0")))
 @example("{name}")
 @example("{0.__class__}")

@@ -12,6 +12,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
+from persona_cli.cli.output import plain
 from persona_cli.errors import PersonaError
 from persona_cli.language import say
 
@@ -45,7 +46,7 @@ class Boundary(TyperGroup):
 
 def complain(message: str) -> None:
     """Say on standard error what went wrong, on one line."""
-    print(f"persona: {' '.join(message.split())}", file=sys.stderr)
+    print(f"persona: {' '.join(plain(message).split())}", file=sys.stderr)
 
 
 def _log(error: Exception) -> Path:
