@@ -83,7 +83,7 @@ def build_model(settings: Settings) -> ChatModel:
             "{model!r} cannot be run in this process yet: serve the file with llama.cpp and set OPENAI_BASE_URL",
             model=settings.model,
         )
-    return RemoteModel(settings.model or DEFAULT_MODEL, _endpoint(settings))
+    return RemoteModel(settings.model or DEFAULT_MODEL, _endpoint(settings), settings.max_answer_tokens)
 
 
 def _endpoint(settings: Settings) -> "Endpoint":

@@ -153,7 +153,7 @@ class PersonaChatbot:
 
     async def _generated(self, turn: "_Turn") -> AsyncGenerator[str | Answer]:
         """An answer by the language model; in the recorded words when it cannot be reached."""
-        model = self._language_model()
+        model = await asyncio.to_thread(self._language_model)  # the first time, it imports for a second
         least = SOURCE_SUPPORT * self.settings.refuse_below
         passages = prompts.within_budget(turn.supporting(least))
         pieces: list[str] = []

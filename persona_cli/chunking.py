@@ -7,9 +7,10 @@ from semantic_text_splitter import MarkdownSplitter, TextSplitter
 
 from persona_cli.models import Chunk, Markup, Segment
 
-MAX_COLUMNS = 800
-"""The longest text of a chunk: 800 Latin characters, or 400 Korean, Chinese or Japanese ones, two columns each. The
-best of 600, 800 and 1,200 over KorQuAD, XQuAD en and zh; the embedding model alone prefers short ones."""
+MAX_COLUMNS = 600
+"""The longest text of a chunk: 600 Latin characters, or 300 Korean, Chinese or Japanese ones, two columns each. Of ten
+questions on one long article 600 found the answer to all, 800 to seven; over paragraphs of encyclopaedias (KorQuAD,
+XQuAD) 800 and 1,200 rank up to .01 better. See docs/benchmarks.md."""
 
 _WINDOW_CHARS = 20_000
 """The splitter's time grows with the square of a line: 400,000 characters without a space take 3.4 s."""

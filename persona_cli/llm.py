@@ -25,10 +25,12 @@ class RemoteModel:
 
     Args:
         model: the name the endpoint knows it by.
+        max_tokens: longest answer asked for, what a model thinks before it included.
     """
 
-    def __init__(self, model: str, endpoint: "Endpoint") -> None:
+    def __init__(self, model: str, endpoint: "Endpoint", max_tokens: int = 2_000) -> None:
         self.model = model
+        self._max_tokens = max_tokens
         self._endpoint = endpoint
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
 
@@ -75,7 +77,11 @@ class RemoteModel:
                 with self._endpoint.translated(self.model):
                     async with asyncio.timeout(self._endpoint.timeout_s):
                         return await client.chat.completions.create(
-                            model=self.model, messages=messages, stream=True, stream_options={"include_usage": True}
+                            model=self.model,
+                            messages=messages,
+                            max_completion_tokens=self._max_tokens,
+                            stream=True,
+                            stream_options={"include_usage": True},
                         )
             except ModelError as error:
                 await asyncio.sleep(tries.pause_s(error))

@@ -18,7 +18,7 @@ from persona_cli.store import Store
 
 CANDIDATES = 100
 """Taken from each side, dense and lexical."""
-LEXICAL_WEIGHT = 5.0
+LEXICAL_WEIGHT = 6.0
 """Standard deviations of similarity that matching all of the question's tokens is worth; benchmarks/retrieval.py."""
 MIN_SPREAD = 0.01
 """Least standard deviation reckoned with, for stores of a few chunks that are all alike."""

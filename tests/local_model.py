@@ -45,6 +45,7 @@ def serve(model_file: Path, port: int) -> None:
     params.model.path = str(model_file)
     params.model_alias = {NAME}
     params.n_ctx = 4096
+    params.n_predict = 200  # a small model may go on without end
     # On two busy cores one thread made 32 tokens/s and two made 1: they wait for each other at every layer.
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     params.port = port

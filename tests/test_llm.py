@@ -76,6 +76,7 @@ async def test_an_answer_comes_in_pieces_and_then_its_usage(stub_model: StubMode
         "model": "any",
         "messages": MESSAGES,
         "stream": True,
+        "max_completion_tokens": 2000,
         "stream_options": {"include_usage": True},
     }
     assert request.headers["authorization"] == f"Bearer {KEY}"

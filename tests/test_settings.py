@@ -13,6 +13,7 @@ BOUNDS = {
     "PERSONA_MAX_QUESTION_CHARS": ("1", "100000", "0", "100001"),
     "PERSONA_REFUSE_BELOW": ("0", "1", "-0.01", "1.01"),
     "PERSONA_MODEL_TIMEOUT_S": ("0.1", "3600", "0", "3601"),
+    "PERSONA_MAX_ANSWER_TOKENS": ("16", "100000", "15", "100001"),
     "PERSONA_MAX_BODY_BYTES": ("1000", "1000000000", "999", "-1"),
 }
 """Variable → least and highest value taken, and one beyond each."""
