@@ -18,12 +18,14 @@ from persona_cli.language import say
 from persona_cli.loading.decoding import clean
 from persona_cli.models import Answer, ChatModel, Embedder, Mode, Passage, Source, Usage
 from persona_cli.quoting import nearest_words, quote
-from persona_cli.retrieval import Retrieval, Retriever
+from persona_cli.retrieval import Retrieval, Retriever, distinct
 from persona_cli.settings import Settings, load_settings
 
 T = TypeVar("T")
 SOURCE_SUPPORT = 0.5
 """Part of the threshold for refusal that a passage must reach by itself to be shown to a model."""
+TWINS = 3
+"""Passages looked up for each that is used, since the same words may stand in several documents."""
 NEAR_MISS_SUPPORT = 0.1
 """Support from which a refusal offers the nearest thing that was said."""
 
@@ -107,9 +109,9 @@ class PersonaChatbot:
                 "{name} cannot be {value!r}: {why}", name="top_k", value=count, why="it is not positive"
             )
         retriever = await asyncio.to_thread(self.open)
-        found = await asyncio.to_thread(retriever.retrieve, question, count, api_key)
-        turn = _Turn(question, found, retriever.embedder, api_key, start)
-        if turn.support < self.settings.refuse_below or not found.passages:
+        found = await asyncio.to_thread(retriever.retrieve, question, TWINS * count, api_key)
+        turn = _Turn(question, found, distinct(found.passages)[:count], retriever.embedder, api_key, start)
+        if turn.support < self.settings.refuse_below or not turn.passages:
             parts = _refused(turn)
         elif self._has_model or api_key:
             parts = self._generated(turn)
@@ -181,10 +183,19 @@ class PersonaChatbot:
 class _Turn:
     """One question on its way to its answer."""
 
-    def __init__(self, question: str, found: Retrieval, embedder: Embedder, api_key: str | None, start: float) -> None:
+    def __init__(
+        self,
+        question: str,
+        found: Retrieval,
+        passages: Sequence[Passage],
+        embedder: Embedder,
+        api_key: str | None,
+        start: float,
+    ) -> None:
         self.question = question
         self.api_key = api_key
         self.found = found
+        self.passages = passages
         self.embedder = embedder
         self.support = support(question, found.similarity, found.share, embedder.model)
         self._start = start
@@ -192,7 +203,7 @@ class _Turn:
 
     def supporting(self, least: float) -> list[Passage]:
         """The best passage, and those of the others that support an answer by themselves."""
-        best, *others = self.found.passages
+        best, *others = self.passages
         model = self.embedder.model
         return [best, *(p for p in others if support(self.question, p.similarity, p.share, model) >= least)]
 
@@ -216,7 +227,7 @@ class _Turn:
 
 
 async def _quoted(turn: _Turn, notice: str | None = None) -> AsyncGenerator[str | Answer]:
-    best = turn.found.passages[0]
+    best = turn.passages[0]
     found = turn.found
     output = await asyncio.to_thread(
         quote, turn.question, found.vector, best, turn.embedder, found.spread, turn.api_key
@@ -227,7 +238,7 @@ async def _quoted(turn: _Turn, notice: str | None = None) -> AsyncGenerator[str 
 
 
 async def _refused(turn: _Turn) -> AsyncGenerator[str | Answer]:
-    near = turn.found.passages[:1] if turn.support >= NEAR_MISS_SUPPORT else []
+    near = turn.passages[:1] if turn.support >= NEAR_MISS_SUPPORT else []
     output = refuse(turn.question, nearest_words(near[0].stored.chunk) if near else None)
     turn.speak()
     yield output

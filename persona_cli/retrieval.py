@@ -61,7 +61,7 @@ class Retriever:
             return snapshot.fact("embedding") in (None, self.embedder.model)
 
     def retrieve(self, question: str, top_k: int, api_key: str | None = None) -> Retrieval:
-        """The passages nearest to a question, at most `top_k`, none twice.
+        """The passages nearest to a question, at most `top_k`.
 
         Raises:
             StoreError: nothing was ingested, or the store cannot be read.
@@ -90,11 +90,9 @@ class Retriever:
             shared = {i: generation.lexical.share_of(i, shares) for i in keys}
             mean, spread = generation.usual(vector)
             spread = max(spread, MIN_SPREAD)
-            ranked = _without_twins(
-                fuse(similarities, shared, mean, spread), {i: whole for i, (whole, _) in keys.items()}
-            )
-            stored = snapshot.chunks([i for i, _ in ranked[:top_k]])
-        passages = [Passage(stored[i], similarities[i], shared[i], score) for i, score in ranked[:top_k]]
+            ranked = fuse(similarities, shared, mean, spread)[:top_k]
+            stored = snapshot.chunks([i for i, _ in ranked])
+        passages = [Passage(stored[i], similarities[i], shared[i], score) for i, score in ranked]
         return passages, max(similarities.values(), default=-1.0), max(shared.values(), default=0.0), spread
 
 
@@ -111,6 +109,14 @@ def fuse(
     """
     scores = [(i, (s - mean) / spread + LEXICAL_WEIGHT * shares.get(i, 0.0)) for i, s in similarities.items()]
     return sorted(scores, key=lambda pair: (-pair[1], pair[0]))
+
+
+def distinct(passages: Sequence[Passage]) -> list[Passage]:
+    """The passages without those whose words an earlier one has already, as when a file lies in two folders."""
+    first: dict[str, Passage] = {}
+    for passage in passages:
+        first.setdefault(passage.stored.chunk.whole, passage)
+    return list(first.values())
 
 
 def _similarities(
@@ -134,11 +140,3 @@ def _check(near: Mapping[int, float], similarities: Similarities, generation: Ge
                 number=generation.number,
                 chunk=chunk_id,
             )
-
-
-def _without_twins(
-    ranked: Sequence[tuple[ChunkId, float]], hashes: Mapping[ChunkId, bytes]
-) -> list[tuple[ChunkId, float]]:
-    """The ranking with each text once, where it first stands."""
-    seen: set[bytes] = set()
-    return [(i, score) for i, score in ranked if not (hashes[i] in seen or seen.add(hashes[i]))]  # type: ignore[func-returns-value]

@@ -37,7 +37,9 @@ class Settings(BaseSettings):
     max_question_chars: int = Field(4_000, ge=1, le=100_000, description="longest question taken, in characters")
     refuse_below: float = Field(0.3, ge=0, le=1, description="support under which a question is refused, 0..1")
     model_timeout_s: float = Field(60, gt=0, le=3_600, description="longest silence of the endpoint, in seconds")
-    max_answer_tokens: int = Field(2_000, ge=16, le=100_000, description="longest answer asked of a language model, in tokens")
+    max_answer_tokens: int = Field(
+        2_000, ge=16, le=100_000, description="longest answer asked of a language model, in tokens"
+    )
     server_token: SecretStr | None = Field(None, description="token that callers of the server must send")
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="largest request body the server takes, in bytes")
 
