@@ -3,9 +3,6 @@
 import os
 import re
 import sys
-import tempfile
-import traceback
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +48,10 @@ def complain(message: str) -> None:
 
 def _log(error: Exception) -> Path:
     """Write the traceback to a file of its own, without keys; where that is."""
+    import tempfile
+    import traceback
+    from datetime import UTC, datetime
+
     text = SECRET.sub(r"\1***", "".join(traceback.format_exception(error)))
     for name in ("OPENAI_API_KEY", "PERSONA_SERVER_TOKEN"):
         if secret := os.environ.get(name):
