@@ -12,6 +12,9 @@ MAX_COLUMNS = 600
 questions on one long article 600 found the answer to all, 800 to seven; over paragraphs of encyclopaedias (KorQuAD,
 XQuAD) 800 and 1,200 rank up to .01 better. See docs/benchmarks.md."""
 
+MAX_ANSWER_COLUMNS = 4_000
+"""The longest recorded answer that stays whole. A quotation is the whole answer, and its question finds it."""
+
 _WINDOW_CHARS = 20_000
 """The splitter's time grows with the square of a line: 400,000 characters without a space take 3.4 s."""
 _BREAKS = ("\n\n", "\n", " ")
@@ -36,10 +39,14 @@ def _columns(text: str) -> int:
     return len(text) + sum(map(len, _WIDE.findall(text)))
 
 
-_SPLITTERS: dict[Markup, TextSplitter | MarkdownSplitter] = {
-    "plain": TextSplitter.from_callback(_columns, MAX_COLUMNS),
-    "markdown": MarkdownSplitter.from_callback(_columns, MAX_COLUMNS),
-}
+def _splitters(columns: int) -> dict[Markup, TextSplitter | MarkdownSplitter]:
+    return {
+        "plain": TextSplitter.from_callback(_columns, columns),
+        "markdown": MarkdownSplitter.from_callback(_columns, columns),
+    }
+
+
+_PROSE, _ANSWERS = _splitters(MAX_COLUMNS), _splitters(MAX_ANSWER_COLUMNS)
 
 
 def _chunks(segment: Segment) -> Iterator[Chunk]:
@@ -50,8 +57,9 @@ def _chunks(segment: Segment) -> Iterator[Chunk]:
 
 def _pieces(segment: Segment) -> Iterator[tuple[int, str]]:
     """Offsets, in characters, and texts without blank lines around them."""
+    splitter = (_ANSWERS if segment.question else _PROSE)[segment.markup]
     for start, window in _windows(segment.text):
-        for offset, text in _SPLITTERS[segment.markup].chunk_indices(window):
+        for offset, text in splitter.chunk_indices(window):
             yield start + offset, text
 
 

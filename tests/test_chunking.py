@@ -75,8 +75,13 @@ def test_short_paragraphs_are_joined_and_long_texts_split_between_them() -> None
     assert all(re.match(r"\d+ ", c.text) for c in found)
 
 
-def test_a_long_answer_becomes_chunks_that_each_carry_the_question() -> None:
-    text = "\n".join([ENGLISH * 10] * 3)
+def test_an_answer_of_a_page_stays_whole() -> None:
+    found = chunk([Segment(KOREAN * 60, question="어땠어요?", line=1, end_line=2)])
+    assert [c.text for c in found] == [(KOREAN * 60).strip()]
+
+
+def test_a_very_long_answer_becomes_chunks_that_each_carry_the_question() -> None:
+    text = "\n".join([ENGLISH * 70] * 3)
     found = chunk([Segment(text, question="who?", line=5, end_line=8)])
     assert {c.question for c in found} == {"who?"}
     assert [c.locator for c in found] == ["lines 5-6", "line 7", "line 8"]
