@@ -66,5 +66,5 @@ def load_settings(**flags: object) -> Settings:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0]).upper()
         name = name if name.startswith("OPENAI_") else PREFIX + name.removeprefix(PREFIX)
-        value = "***" if "KEY" in name or "TOKEN" in name else first["input"]
+        value = "***" if name.endswith(("_KEY", "_TOKEN")) else first["input"]
         raise SettingsError("{name} cannot be {value!r}: {why}", name=name, value=value, why=first["msg"]) from None

@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,6 +28,9 @@ HOMES = {
 pytest_plugins = ["tests.servers"]
 
 runpy.run_path(str(GUARD / "sitecustomize.py"))
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # we were started in the background of a shell, and the processes we start would ignore Ctrl-C too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def move_home(patch: pytest.MonkeyPatch, home: Path) -> None:
