@@ -198,6 +198,38 @@ def test_status_tells_what_the_store_holds(home: Path) -> None:
     assert (state["documents"], state["chunks"], state["pairs"], state["embedding"]) == (2, 4, 3, "local")
 
 
+@pytest.fixture
+def docs(tmp_path: Path) -> Path:
+    """A folder with one file of words and one that cannot be read."""
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "faq.txt").write_text("무슨 색이에요? 빨강이에요.\n\n몇 시예요? 세 시예요.\n", encoding="utf-8")
+    (folder / "photo.png").write_bytes(b"\x89PNG")
+    return folder
+
+
+def test_ingest_shows_its_phases_on_a_terminal(docs: Path) -> None:
+    shown = on_terminal("ingest", "docs", cwd=docs.parent)
+    assert "reading" in shown
+    assert "embedding texts" in shown
+    assert "documents: 1 added" in shown
+
+
+def test_what_could_not_be_read_is_named_and_strict_makes_it_fail(docs: Path) -> None:
+    done = persona("ingest", "docs", "--strict", cwd=docs.parent)
+    assert done.returncode == FAILED
+    assert "skipped docs/photo.png: no reader for .png files\n" in done.stderr
+    assert "documents: 1 added, 0 updated, 0 unchanged, 0 removed, 1 skipped" in done.stdout
+    assert "skipped docs/photo.png" in persona("status", cwd=docs.parent).stdout
+
+
+def test_a_dry_run_says_what_it_would_do_and_leaves_the_store_alone(docs: Path) -> None:
+    make_store(docs.parent / "vector_store")
+    done = persona("ingest", "docs", "--dry-run", cwd=docs.parent)
+    assert done.stdout.startswith("would be: 1 added")
+    assert json.loads(persona("status", "--json", cwd=docs.parent).stdout)["generation"] == 1
+
+
 def test_completion_scripts_are_there(home: Path) -> None:
     done = persona("--show-completion", "bash", cwd=home)
     script = done.stdout or persona("--show-completion", cwd=home, env={"SHELL": "/bin/bash"}).stdout
