@@ -251,7 +251,7 @@ def test_readers_in_many_threads_never_see_half_a_document(folder: Path) -> None
     store.close()
     assert not faults
     assert all(len(locators) <= 1 for locators in seen)
-    assert {"round 7"} in seen or seen
+    assert any(seen)
 
 
 def test_documents_come_back_as_they_were_put(folder: Path) -> None:

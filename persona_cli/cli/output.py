@@ -1,6 +1,7 @@
 """What all commands print with, and the options they share."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +40,4 @@ def dim(text: str) -> str:
 
 def has_styles() -> bool:
     """Whether standard output is a terminal that may be coloured."""
-    import os
-
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
