@@ -1,7 +1,9 @@
 """Segments → chunks: pieces small enough to be found and quoted, each knowing its place."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from operator import itemgetter
 
 from semantic_text_splitter import MarkdownSplitter, TextSplitter
 
@@ -78,7 +80,9 @@ def _locators(segment: Segment, pieces: Sequence[tuple[int, str]]) -> Iterator[s
     first = _first_line(segment)
     line, counted = first or 0, 0
     for part, (offset, text) in enumerate(pieces, 1):
-        if first and segment.line:
+        if segment.marks:
+            where = _marked(segment, offset, offset + len(text))
+        elif first and segment.line:
             line += segment.text.count("\n", counted, offset)
             counted = offset
             is_opening = segment.question and part == 1
@@ -88,6 +92,17 @@ def _locators(segment: Segment, pieces: Sequence[tuple[int, str]]) -> Iterator[s
             if len(pieces) > 1 or not (where or segment.heading):
                 where = f"{where}, part {part}" if where else f"part {part}"
         yield ", ".join(filter(None, (segment.heading, where)))
+
+
+def _marked(segment: Segment, start: int, end: int) -> str:
+    """The place of a piece by the marks it reaches over; the first piece of a pair begins with its question."""
+    opening = segment.marks[0][1]
+    first = opening if start <= segment.marks[0][0] else _label_at(segment.marks, start)
+    return spell_place(segment.unit, first, _label_at(segment.marks, end - 1))
+
+
+def _label_at(marks: Sequence[tuple[int, str]], offset: int) -> str:
+    return marks[max(bisect_right(marks, offset, key=itemgetter(0)) - 1, 0)][1]
 
 
 def _first_line(segment: Segment) -> int | None:
@@ -101,4 +116,10 @@ def _first_line(segment: Segment) -> int | None:
 
 
 def _lines(first: int, last: int) -> str:
-    return f"line {first}" if first == last else f"lines {first}-{last}"
+    return spell_place("line", str(first), str(last))
+
+
+def spell_place(unit: str, first: str, last: str) -> str:
+    """A place for people: "line 3", "pages 3-4", "00:12:03-00:12:31"."""
+    place = first if first == last else f"{first}-{last}"
+    return f"{unit}{'' if first == last else 's'} {place}" if unit else place

@@ -28,6 +28,9 @@ class Segment:
             the lines of the file; None when the file has no such lines.
         end_line: last line of the pair; None for prose, whose chunks count their own lines from `line`.
         place: where it is in the file when lines do not say it: "row 3", "item 2".
+        unit: what `marks` count, "page" or "line"; empty where their labels speak for themselves, as times do.
+        marks: offsets into `text`, ascending, each with the label of what begins there, as `(0, "12")`. The first two
+            may share offset 0: where the question is, and where the answer is.
         heading: the headings above it, outermost first, joined by " > ".
         date: ISO 8601 date or date and time at which it was said; None when the content does not tell.
         markup: how to split `text` when it is longer than a chunk.
@@ -38,10 +41,53 @@ class Segment:
     line: int | None = None
     end_line: int | None = None
     place: str | None = None
+    unit: str = ""
+    marks: Sequence[tuple[int, str]] = ()
     heading: str | None = None
     speaker: str | None = None
     date: str | None = None
     markup: Markup = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one speaker said in one message, cue or paragraph of a dialogue.
+
+    Attributes:
+        speaker: as the file names them.
+        text: their words alone. Where the dialogue's unit is the line, line `k` of the text stands on line
+            `first + k` of the file, so blank lines inside it stay.
+        first: label of the place where it stands in the file, in the dialogue's unit: "12", "00:12:03".
+        last: label of the place where it ends; the same when it is one line, row, message or moment.
+        date: ISO 8601 date, or date and time, at which it was said; None when the file does not tell.
+        replies_to: the words it answers, where the file says so and they are somebody else's.
+    """
+
+    speaker: str
+    text: str
+    first: str
+    last: str
+    date: str | None = None
+    replies_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """A file in which several people may speak: a chat, an interview with names, subtitles with voices.
+
+    Attributes:
+        turns: in the order they were said.
+        unit: what their places count: "line", "row", "message"; empty when the labels speak for themselves.
+        title: what the dialogue is called, as the heading of all that is taken from it.
+    """
+
+    turns: Sequence[Turn]
+    unit: str = "line"
+    title: str | None = None
+
+
+Reading = Sequence[Segment] | Dialogue
+"""What a file says: pieces in the person's own words, or a dialogue from which the person's are still to be taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +231,15 @@ class Answer:
 
 
 class Embedder(Protocol):
-    """Turns text into vectors; `model` is the name that a store remembers."""
+    """Turns text into vectors.
+
+    Attributes:
+        model: the name that a store remembers.
+        batch_chars: characters worth embedding in one call: more gains nothing, and only delays the progress shown.
+    """
 
     model: str
+    batch_chars: int
 
     def embed_texts(self, texts: Sequence[str], api_key: str | None = None) -> Matrix:
         """Vectors of what will be searched, with the caller's key if one is given. Raises: ModelError."""

@@ -196,7 +196,7 @@ def test_a_table_that_says_nothing_is_empty(data: bytes) -> None:
 
 def test_the_suffix_tells_the_loader_in_any_case() -> None:
     names = ["a.TXT", "notes", "folder.d/a.Markdown", "a.csv", "a.tsv", "a.json", "a.jsonl", "a.ndjson"]
-    loaders = ["text/1", "text/1", "markdown/1", "csv/1", "tsv/1", "json/1", "jsonl/1", "jsonl/1"]
+    loaders = ["text/2", "text/1", "markdown/2", "csv/2", "tsv/2", "json/2", "jsonl/2", "jsonl/1"]
     assert [loader_name(name) for name in names] == loaders
 
 

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, islice
 
 from persona_cli.errors import LoadError
+from persona_cli.loading.chats import chat_in_table
 from persona_cli.loading.dates import parse_date
 from persona_cli.loading.decoding import clean, decode
-from persona_cli.models import Segment
+from persona_cli.models import Reading, Segment
 
 _QUESTION = ("question", "q", "prompt", "질문", "문의", "문", "물음")
 _ANSWER = ("answer", "a", "response", "reply", "answers", "답변", "답", "대답", "응답")
@@ -29,8 +30,8 @@ _Row = Sequence[tuple[str, str]]
 """Names and values, as they stand in the file but for white space around them."""
 
 
-def read_csv(data: bytes, delimiter: str | None = None) -> list[Segment]:
-    """The rows of a table, counted as a spreadsheet counts them.
+def read_csv(data: bytes, delimiter: str | None = None) -> Reading:
+    """The chat, or the rows, of a table, counted as a spreadsheet counts them.
 
     Args:
         delimiter: what separates columns; None to find out.
@@ -40,12 +41,21 @@ def read_csv(data: bytes, delimiter: str | None = None) -> list[Segment]:
     delimiter = delimiter or _delimiter(text)
     reader = csv.reader(io.StringIO(text), delimiter=delimiter)
     rows = [(number, row) for number, row in enumerate(reader, 1) if any(cell.strip() for cell in row)]
+    return chat_in_table(rows) or read_rows(rows, delimiter)
+
+
+def read_rows(rows: Sequence[tuple[int, Sequence[str]]], delimiter: str = ",") -> list[Segment]:
+    """The rows of a table, numbered, the header first if there is one.
+
+    Args:
+        delimiter: what a text that was cut into too many cells is put together with again.
+    """
     header, start = _header([row for _, row in rows])
     found = (_segment(_row(header, row, delimiter), place=f"row {number}") for number, row in rows[start:])
     return [segment for segment in found if segment]
 
 
-def read_tsv(data: bytes) -> list[Segment]:
+def read_tsv(data: bytes) -> Reading:
     """The rows of a table whose columns are separated by tabs."""
     return read_csv(data, "\t")
 

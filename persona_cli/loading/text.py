@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from persona_cli.loading.chats import chat_in_text
 from persona_cli.loading.dates import parse_date
 from persona_cli.loading.decoding import decode
 from persona_cli.loading.pairs import Block, has_labels, is_question, read_pair, split_pairs
-from persona_cli.models import Segment
+from persona_cli.loading.transcripts import read_turns
+from persona_cli.models import Reading, Segment
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*$")
@@ -18,9 +20,11 @@ _TITLE = re.compile(r" {0,3}(?![-*+>|#]\s|\d+[.)]\s|[|>]|`{3}|~{3}).*\w")
 _FRONT_MATTER_LINE = re.compile(r"(?P<key>[\w. -]+):(?:\s+(?P<value>.*))?$|\s*(?:[#-]|$)|\s")
 
 
-def read_plain(data: bytes) -> list[Segment]:
-    """The pairs and the prose of a plain text."""
-    return split_pairs([Block(1, decode(data).split("\n"))])[0]
+def read_plain(data: bytes) -> Reading:
+    """The chat, the transcript, or the pairs and the prose of a plain text."""
+    text = decode(data)
+    lines = text.split("\n")
+    return chat_in_text(text) or read_turns(lines) or split_pairs([Block(1, lines)])[0]
 
 
 def read_markdown(data: bytes) -> list[Segment]:
