@@ -1,14 +1,22 @@
 import json
+from collections.abc import Sequence
 
 import pytest
 
 from persona_cli.errors import LoadError
 from persona_cli.loading import load, loader_name
-from persona_cli.models import Segment
+from persona_cli.models import Dialogue, Segment, Turn
+from tests.dialogues import chunks_in, dialogue_in
+
+
+def segments(name: str, data: bytes) -> Sequence[Segment]:
+    reading = load(name, data)
+    assert not isinstance(reading, Dialogue)
+    return reading
 
 
 def rows(name: str, text: str) -> list[tuple[str | int | None, str | None, str]]:
-    return [(segment.place or segment.line, segment.question, segment.text) for segment in load(name, text.encode())]
+    return [(piece.place or piece.line, piece.question, piece.text) for piece in segments(name, text.encode())]
 
 
 def test_a_faq_table_is_read_with_its_dates() -> None:
@@ -33,7 +41,7 @@ def test_rows_are_counted_as_a_spreadsheet_counts_them() -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp949"])
 def test_the_delimiter_is_found_out(delimiter: str, encoding: str) -> None:
     text = f'질문{delimiter}답변\n안녕{delimiter}"네, 안녕; 하세요\t"\n이름{delimiter}침착맨\n'
-    found = load("faq.csv", text.encode(encoding))
+    found = segments("faq.csv", text.encode(encoding))
     assert [(s.question, s.text) for s in found] == [("안녕", "네, 안녕; 하세요"), ("이름", "침착맨")]
 
 
@@ -43,7 +51,7 @@ def test_a_tsv_has_tabs_whatever_else_is_in_it() -> None:
 
 def test_ragged_rows_lose_no_words() -> None:
     text = "id,question,answer,date\n1,취미?,게임, 그림,2024-01-01\n2,이름?,침착맨,,,\n3,나이?,마흔\n"
-    found = load("faq.csv", text.encode())
+    found = segments("faq.csv", text.encode())
     assert [(s.question, s.text, s.date) for s in found] == [
         ("취미?", "게임, 그림", "2024-01-01"),
         ("이름?", "침착맨", None),
@@ -60,6 +68,66 @@ def test_text_rows_know_their_speaker() -> None:
     assert load("chat.csv", "작성자,내용,작성일\n침착맨,안녕하세요,1709600000\n주펄,,1709600001\n".encode()) == [
         Segment("안녕하세요", place="row 2", speaker="침착맨", date="2024-03-05T00:53:20+00:00")
     ]
+
+
+TALK = [
+    {"id": 1, "작성자": "여울", "내용": "오늘 방송 해?", "작성일": "2024-03-05 21:30"},
+    {"id": 2, "작성자": "자두", "내용": "응,\n열 시에", "작성일": "2024-03-05 21:31"},
+    {"id": 3, "작성자": "", "내용": "(웃음)", "작성일": ""},
+    {"id": 4, "작성자": "자두", "내용": "꼭 와", "작성일": "2024-03-05 21:32"},
+]
+
+
+def table_of(talk: Sequence[dict[str, object]], delimiter: str) -> str:
+    return "\n".join(delimiter.join(f'"{cell}"' for cell in row) for row in [TALK[0], *(row.values() for row in talk)])
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "locator"),
+    [
+        ("a.csv", table_of(TALK, ","), "rows 2-5"),
+        ("a.tsv", table_of(TALK, "\t"), "rows 2-5"),
+        ("a.json", json.dumps({"title": "방송 이야기", "talk": TALK}), "items 1-4"),
+        ("a.jsonl", "\n\n".join(map(json.dumps, TALK)), "lines 1-7"),
+    ],
+)
+def test_rows_of_several_speakers_are_a_dialogue(name: str, text: str, locator: str) -> None:
+    first, *_, last = dialogue_in(name, text.encode()).turns
+    assert (first.speaker, first.text, first.date) == ("여울", "오늘 방송 해?", "2024-03-05T21:30:00")
+    assert (last.speaker, last.text, last.date) == ("자두", "꼭 와", "2024-03-05T21:32:00")
+    found = [(piece.question, piece.text, piece.locator) for piece in chunks_in(name, text.encode(), "자두")]
+    assert found == [("오늘 방송 해?", "응,\n열 시에\n꼭 와", locator)]
+
+
+def test_rows_that_begin_with_the_latest_are_turned_round() -> None:
+    turns = dialogue_in("a.csv", table_of(TALK[::-1], ",").encode()).turns
+    assert [turn.first for turn in turns] == ["5", "4", "2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", table_of([row for row in TALK if row["작성자"] != "여울"], ",")),
+        ("a.csv", "speaker,question,answer\n자두,이름?,자두\n여울,나이?,서른\n"),
+        ("a.csv", "이름,나이\n자두,서른\n여울,마흔\n"),
+        ("a.json", json.dumps([row for row in TALK if row["작성자"] != "여울"])),
+        ("a.json", json.dumps([{"q": "이름?", "a": "자두", "author": name} for name in ("자두", "여울")])),
+    ],
+)
+def test_rows_of_one_speaker_pairs_and_facts_stay_rows(name: str, text: str) -> None:
+    assert segments(name, text.encode())
+
+
+def test_json_lines_with_newlines_in_them_keep_to_their_line() -> None:
+    text = '{"text": "a\\nb\\nc", "user": "kim"}\n{"text": "d", "user": "lee"}\n'
+    assert dialogue_in("a.jsonl", text.encode()) == Dialogue(
+        [Turn("kim", "a\nb\nc", "1", "1"), Turn("lee", "d", "2", "2")]
+    )
+
+
+def test_a_glossary_is_no_talk() -> None:
+    text = "name,text\n" + "".join(f"낱말{n},그 뜻은 {n}이에요.\n" for n in range(5))
+    assert len(segments("a.csv", text.encode())) == 5
 
 
 def test_other_rows_become_facts_without_ids_and_empty_values() -> None:
@@ -196,7 +264,7 @@ def test_a_table_that_says_nothing_is_empty(data: bytes) -> None:
 
 def test_the_suffix_tells_the_loader_in_any_case() -> None:
     names = ["a.TXT", "notes", "folder.d/a.Markdown", "a.csv", "a.tsv", "a.json", "a.jsonl", "a.ndjson"]
-    loaders = ["text/2", "text/1", "markdown/2", "csv/2", "tsv/2", "json/2", "jsonl/2", "jsonl/1"]
+    loaders = ["text/2", "text/2", "markdown/2", "csv/2", "tsv/2", "json/2", "jsonl/2", "jsonl/2"]
     assert [loader_name(name) for name in names] == loaders
 
 

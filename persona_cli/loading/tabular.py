@@ -1,17 +1,19 @@
-"""CSV, TSV, JSON and JSON Lines → segments: a row is a recorded pair, a text, or facts."""
+"""CSV, TSV, JSON and JSON Lines → segments or dialogues: a row is a recorded pair, a text, or facts."""
 
 import csv
 import io
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count, islice
 
 from persona_cli.errors import LoadError
-from persona_cli.loading.chats import chat_in_table
+from persona_cli.loading.chats import chat_in_json, chat_in_table
+from persona_cli.loading.chats.common import in_order
 from persona_cli.loading.dates import parse_date
 from persona_cli.loading.decoding import clean, decode
-from persona_cli.models import Reading, Segment
+from persona_cli.models import Dialogue, Reading, Segment, Turn
 
 _QUESTION = ("question", "q", "prompt", "질문", "문의", "문", "물음")
 _ANSWER = ("answer", "a", "response", "reply", "answers", "답변", "답", "대답", "응답")
@@ -22,9 +24,13 @@ _SAID = frozenset(_QUESTION + _ANSWER + _TEXT)
 """Names of columns that hold what people said, rather than facts."""
 _ID = ("id", "no", "no.", "idx", "index", "uuid", "#", "번호", "순번")
 
+_TALKERS = 3
+"""So many speakers may have one row each in a talk."""
+
 _DELIMITERS = ",;\t"
 _SNIFFED_ROWS = 20
 _MAX_FIELD_CHARS = 2**31 - 1  # the largest that csv accepts on every platform
+_ESCAPE = re.compile(r"\\(?:x([0-9A-F]{2})|.)")
 
 _Row = Sequence[tuple[str, str]]
 """Names and values, as they stand in the file but for white space around them."""
@@ -41,7 +47,7 @@ def read_csv(data: bytes, delimiter: str | None = None) -> Reading:
     delimiter = delimiter or _delimiter(text)
     reader = csv.reader(io.StringIO(text), delimiter=delimiter)
     rows = [(number, row) for number, row in enumerate(reader, 1) if any(cell.strip() for cell in row)]
-    return chat_in_table(rows) or read_rows(rows, delimiter)
+    return chat_in_table(rows) or by_speaker(read_rows(rows, delimiter))
 
 
 def read_rows(rows: Sequence[tuple[int, Sequence[str]]], delimiter: str = ",") -> list[Segment]:
@@ -55,31 +61,52 @@ def read_rows(rows: Sequence[tuple[int, Sequence[str]]], delimiter: str = ",") -
     return [segment for segment in found if segment]
 
 
+def by_speaker(segments: Sequence[Segment]) -> Reading:
+    """A dialogue, where rows name two speakers or more and none is a recorded pair; else the rows as they are.
+
+    Nobody is quoted with another's words so. Rows without a speaker are left out of a dialogue. Where many names
+    stand once each, the table is a glossary or a list of people, not a talk.
+    """
+    named = [(segment.speaker, segment) for segment in segments if segment.speaker]
+    speakers = {speaker for speaker, _ in named}
+    is_list = len(speakers) == len(named) > _TALKERS
+    if len(speakers) < 2 or is_list or any(segment.question for segment in segments):
+        return segments
+    unit, turns = "", []
+    for speaker, segment in named:
+        unit, _, label = (segment.place or f"line {segment.line}").rpartition(" ")
+        turns.append(Turn(speaker, segment.text, label, label, segment.date))
+    return Dialogue(in_order(turns), unit)
+
+
 def read_tsv(data: bytes) -> Reading:
     """The rows of a table whose columns are separated by tabs."""
     return read_csv(data, "\t")
 
 
-def read_json(data: bytes) -> list[Segment]:
-    """The records of a JSON document, however deep: objects, strings, or a mapping of questions to answers.
+def read_json(data: bytes) -> Reading:
+    """The chat in a JSON document, or its records, however deep: objects, strings, a mapping of questions to answers.
 
     Raises:
         LoadError: it is not JSON.
     """
+    value = _parse(decode(data))
+    if chat := chat_in_json(value):
+        return chat
     numbers = count(1)
-    found = (_segment(row, place=key or f"item {next(numbers)}") for key, row in _parse(decode(data), listed=False))
-    return [segment for segment in found if segment]
+    found = (_segment(row, place=key or f"item {next(numbers)}") for key, row in _rows(value, listed=False))
+    return by_speaker([segment for segment in found if segment])
 
 
-def read_json_lines(data: bytes) -> list[Segment]:
+def read_json_lines(data: bytes) -> Reading:
     """The records of a file with a JSON value on each line.
 
     Raises:
         LoadError: a line is not JSON.
     """
     lines = enumerate(decode(data).split("\n"), 1)
-    rows = ((row, line) for line, text in lines if text.strip() for _, row in _parse(text, line, listed=True))
-    return [segment for row, line in rows if (segment := _segment(row, line=line))]
+    rows = ((row, line) for line, text in lines if text.strip() for _, row in _rows(_parse(text, line), listed=True))
+    return by_speaker([segment for row, line in rows if (segment := _segment(row, line=line))])
 
 
 def _segment(row: _Row, *, place: str | None = None, line: int | None = None) -> Segment | None:
@@ -160,17 +187,28 @@ def _folded(names: Iterable[str]) -> set[str]:
     return {name.strip().casefold() for name in names}
 
 
-def _parse(text: str, line: int = 1, *, listed: bool) -> list[tuple[str, _Row]]:
-    """The records in a JSON text that begins on a line of its file."""
+def _parse(text: str, line: int = 1) -> object:
+    """The value of a JSON text that begins on a line of its file."""
     try:
-        return list(_records(json.loads(text, parse_int=_number), listed=listed))
+        return json.loads(text, parse_int=_number)
     except json.JSONDecodeError as error:
+        # Telegram Desktop writes control characters as \x0B, which is not JSON.
+        mended = _ESCAPE.sub(lambda escape: f"\\u00{escape[1]}" if escape[1] else escape[0], text)
+        if mended != text:
+            return _parse(mended, line)
         raise LoadError(
             "not valid JSON at line {line}, column {column}: {reason}",
             line=line + error.lineno - 1,
             column=error.colno,
             reason=error.msg,
         ) from error
+    except RecursionError as error:
+        raise LoadError("nested too deeply") from error
+
+
+def _rows(value: object, *, listed: bool) -> list[tuple[str, _Row]]:
+    try:
+        return list(_records(value, listed=listed))
     except RecursionError as error:
         raise LoadError("nested too deeply") from error
 

@@ -8,7 +8,7 @@ from persona_cli.models import Dialogue
 
 def chat_in_text(text: str) -> Dialogue | None:
     """The chat that a text was exported from; None when it is none."""
-    return kakao.read_text(text) or whatsapp.read_text(text)
+    return kakao.read_text(text) or discord.read_text(text) or whatsapp.read_text(text)
 
 
 def chat_in_table(rows: Sequence[tuple[int, Sequence[str]]]) -> Dialogue | None:
