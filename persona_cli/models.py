@@ -61,6 +61,7 @@ class Turn:
         last: label of the place where it ends; the same when it is one line, row, message or moment.
         date: ISO 8601 date, or date and time, at which it was said; None when the file does not tell.
         replies_to: the words it answers, where the file says so and they are somebody else's.
+        chat: name of the chat it is from, where a file holds several: nothing in one answers what is said in another.
     """
 
     speaker: str
@@ -69,6 +70,7 @@ class Turn:
     last: str
     date: str | None = None
     replies_to: str | None = None
+    chat: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,7 @@ class Document:
         source: the path shown to people, also the document's identity in a store.
         sha256: of the file's bytes, hexadecimal.
         size: of the file, in bytes.
-        loader: name and version of the loader that read it, as "text/1".
+        loader: name and version of the loader that read it, and what it was told: "text/2 redacted as 박자두".
     """
 
     source: str
@@ -139,6 +141,11 @@ class Document:
     size: int
     loader: str
     chunks: Sequence[Chunk] = ()
+
+    @property
+    def is_redacted(self) -> bool:
+        """Whether what tells who somebody is was masked in it."""
+        return self.loader.partition(" as ")[0].endswith(" redacted")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,10 +159,9 @@ class StoredChunk:
 
 @dataclass(frozen=True, slots=True)
 class IndexRow:
-    """What the index needs to know of a chunk: its id, its whole text, and the keys of its vectors."""
+    """What the index is derived from: a chunk's id and the keys of its vectors, which stand for its texts too."""
 
     id: ChunkId
-    whole: str
     text_hash: bytes
     question_hash: bytes | None
 
@@ -163,7 +169,7 @@ class IndexRow:
     def of(cls, chunk_id: ChunkId, chunk: Chunk) -> "IndexRow":
         """The row of a chunk that is not in the catalog yet."""
         asked = question_hash(chunk.question) if chunk.question else None
-        return cls(chunk_id, chunk.whole, text_hash(chunk.whole), asked)
+        return cls(chunk_id, text_hash(chunk.whole), asked)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,14 @@ CONTEXT_CHARS = 500
 """Of a long context its end is kept: a question comes last."""
 INTERVIEWERS = frozenset(
     (
-        *("q", "question", "interviewer", "host", "moderator", "presenter", "reporter", "journalist", "anchor"),
+        *("?", "q", "question", "interviewer", "host", "moderator", "presenter", "reporter", "journalist", "anchor"),
         *("editor", "mc", "질문", "질문자", "진행", "진행자", "인터뷰어", "기자", "사회자", "앵커", "아나운서"),
         *("리포터", "에디터", "편집자", "엠씨"),
     )
 )
 """Speakers who are never the person a file is about."""
+ONESELF = "me"
+"""The one speaker of a file that holds its owner's messages alone and does not tell their name."""
 
 
 def count_speakers(dialogue: Dialogue) -> Counter[str]:
@@ -33,8 +35,13 @@ def count_speakers(dialogue: Dialogue) -> Counter[str]:
 
 
 def fold_name(name: str) -> str:
-    """A name in the form in which names are compared: case, white space and Unicode form make no difference."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split()).lstrip("@~")
+    """A name in the form in which names are compared.
+
+    Case, white space, Unicode form, marks of direction and the sign of a mention or of an unknown number make no
+    difference.
+    """
+    seen = "".join(char for char in unicodedata.normalize("NFKC", name) if unicodedata.category(char) != "Cf")
+    return " ".join(seen.casefold().lstrip("@~ ").split())
 
 
 def person_in(dialogue: Dialogue, names: Sequence[str]) -> frozenset[str] | None:
@@ -46,8 +53,8 @@ def person_in(dialogue: Dialogue, names: Sequence[str]) -> frozenset[str] | None
     Returns:
         Empty when the person does not speak in it; None when nothing tells who of several the person is.
     """
-    present = {fold_name(turn.speaker) for turn in dialogue.turns}
-    if names:
+    present = {fold_name(speaker) for speaker in count_speakers(dialogue)}
+    if names and present != {ONESELF}:
         return frozenset(present & {fold_name(name) for name in names})
     others = frozenset(present - INTERVIEWERS) or frozenset(present)
     return others if len(others) == 1 else None
@@ -63,8 +70,10 @@ def words_of(dialogue: Dialogue, person: frozenset[str], called: str | None = No
     said: list[Segment] = []
     context: list[Turn] = []
     for stretch in _stretches(dialogue.turns):
+        if context and context[-1].chat != stretch[0].chat:
+            context = []
         if fold_name(stretch[0].speaker) in person:
-            said.append(_segment(stretch, _answered(stretch, context, person), dialogue, called))
+            said.append(_segment(stretch, _answered(stretch, context), dialogue, called))
             context = []
         else:
             context += stretch
@@ -73,25 +82,28 @@ def words_of(dialogue: Dialogue, person: frozenset[str], called: str | None = No
 
 def _stretches(turns: Sequence[Turn]) -> Iterator[list[Turn]]:
     """Turns of one speaker that belong together."""
-    for _, of_one in groupby(turns, key=lambda turn: fold_name(turn.speaker)):
+    for _, of_one in groupby(turns, key=lambda turn: (turn.chat, fold_name(turn.speaker))):
         stretch: list[Turn] = []
+        chars = 0
         for turn in of_one:
-            if stretch and not _go_on(stretch, turn):
+            if stretch and not _goes_on(stretch[-1], turn, chars):
                 yield stretch
-                stretch = []
+                stretch, chars = [], 0
             stretch.append(turn)
+            chars += len(turn.text)
         yield stretch
 
 
-def _go_on(stretch: Sequence[Turn], turn: Turn) -> bool:
+def _goes_on(last: Turn, turn: Turn, chars: int) -> bool:
+    """Whether a turn belongs to the stretch of `chars` characters before it."""
     if turn.replies_to:
         return False
     if turn.date is None:
         return True  # a transcript: its paragraphs are one answer
-    return sum(len(t.text) for t in stretch) < JOIN_CHARS and _gap(stretch[-1], turn) <= JOIN_GAP
+    return chars < JOIN_CHARS and _gap(last, turn) <= JOIN_GAP
 
 
-def _answered(stretch: Sequence[Turn], context: Sequence[Turn], person: frozenset[str]) -> list[Turn]:
+def _answered(stretch: Sequence[Turn], context: Sequence[Turn]) -> list[Turn]:
     """What others said just before, or what the stretch replies to."""
     if stretch[0].replies_to:
         return [Turn("", stretch[0].replies_to, stretch[0].first, stretch[0].first)]
@@ -107,7 +119,7 @@ def _answered(stretch: Sequence[Turn], context: Sequence[Turn], person: frozense
 
 def _segment(stretch: Sequence[Turn], answered: Sequence[Turn], dialogue: Dialogue, called: str | None) -> Segment:
     question = " ".join(" ".join(turn.text.split()) for turn in answered)[-CONTEXT_CHARS:].strip()
-    marks = [(0, answered[0].first)] if answered else []
+    marks = [(0, answered[0].first)] if question else []
     text = ""
     for turn in stretch:
         text += "\n" if text else ""
@@ -118,7 +130,7 @@ def _segment(stretch: Sequence[Turn], answered: Sequence[Turn], dialogue: Dialog
         question=question or None,
         unit=dialogue.unit,
         marks=marks,
-        heading=dialogue.title,
+        heading=" > ".join(filter(None, (dialogue.title, stretch[0].chat))) or None,
         speaker=called or stretch[0].speaker,
         date=stretch[0].date,
     )
@@ -137,10 +149,12 @@ def _labels(turn: Turn, unit: str) -> Iterator[tuple[int, str]]:
 
 
 def _gap(earlier: Turn, later: Turn) -> timedelta:
-    """Time between two turns; none when either is not dated, or only to the day."""
+    """Time between two turns; none when either is not dated, and whole days when one is dated only to the day."""
     if not earlier.date or not later.date:
         return timedelta(0)
-    first, second = datetime.fromisoformat(earlier.date), datetime.fromisoformat(later.date)
+    day = len("2026-03-05")
+    end = day if day in (len(earlier.date), len(later.date)) else None
+    first, second = datetime.fromisoformat(earlier.date[:end]), datetime.fromisoformat(later.date[:end])
     if (first.tzinfo is None) != (second.tzinfo is None):
         first, second = first.replace(tzinfo=None), second.replace(tzinfo=None)
     return abs(second - first)

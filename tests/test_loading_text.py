@@ -1,11 +1,24 @@
+import time
 from textwrap import dedent
 
 import pytest
 
-from persona_cli.loading.text import read_markdown, read_plain
-from persona_cli.models import Segment
+from persona_cli.loading import text as loader
+from persona_cli.models import Dialogue, Segment
 
 Pair = tuple[str | None, str]
+
+
+def read_plain(data: bytes) -> list[Segment]:
+    found = loader.read_plain(data)
+    assert not isinstance(found, Dialogue)
+    return list(found)
+
+
+def read_markdown(data: bytes) -> list[Segment]:
+    found = loader.read_markdown(data)
+    assert not isinstance(found, Dialogue)
+    return list(found)
 
 
 def pairs(text: str) -> list[Pair]:
@@ -260,3 +273,14 @@ def test_labelled_pairs_below_a_heading_that_asks_are_kept_apart() -> None:
 def test_pairs_of_all_sections_are_judged_together() -> None:
     found = markdown("# 방송\n\n왜 하나요? 그냥\n\n# 음식\n\n뭘 먹나요?\n밥\n")
     assert [(s.question, s.heading) for s in found] == [("왜 하나요?", "방송"), ("뭘 먹나요?", "음식")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["Q{}x", "Q: a?\nA{}x", "1.{}x", "# a{}x", "# a{}#x", "{}x\n---", "---\nkey{}x\n---", "- {}x", "가?{}x", ">{}x"],
+)
+def test_a_long_gap_in_a_line_takes_no_long_time(line: str) -> None:
+    start = time.perf_counter()
+    for read in (loader.read_plain, loader.read_markdown):
+        read(line.format(" " * 50_000).encode())
+    assert time.perf_counter() - start < 2

@@ -21,9 +21,10 @@ _BULLETS = r"\s*+ (?:(?:[-*+>•]|\#{1,6})\s+){0,4}+"
 
 def _label(words: str) -> re.Pattern[str]:
     """A label in any dress: `Q:`, `A.`, `**Q1.**`, `[질문]`, `- 답 :`, `3. Q)`."""
-    number, bold = r"(?:\d{1,3}[.)]\s*)?", r"(?:\*\*)?"
+    gap, bold = r"\s*+", r"(?:\*\*)?"  # possessive, so that time is linear
     return re.compile(
-        rf"{_BULLETS} {number} {bold} [\[【(]? (?:{words}) \s*\d{{0,3}}\s* {bold} \s*[:：.．)\]】]{{1,2}} {bold} \s*",
+        rf"""{_BULLETS} (?:\d{{1,3}}[.)]{gap})? {bold} [\[【(]? (?:{words}) {gap}\d{{0,3}}{gap} {bold} {gap}
+            [:：.．)\]】]{{1,2}} {bold} {gap}""",
         re.VERBOSE,
     )
 
@@ -104,6 +105,12 @@ def is_question(line: str) -> bool:
 def has_labels(lines: Sequence[str]) -> bool:
     """Whether one of the lines is labelled as a question."""
     return any(_QUESTION_LABEL.match(line) for line in lines)
+
+
+def labelled_question(line: str) -> str:
+    """The question on a line that is labelled as one; empty when it is not."""
+    label = _QUESTION_LABEL.match(line)
+    return _without(label, line) if label else ""
 
 
 def _parts(block: Block, starts: Set[int]) -> list[_Part]:

@@ -1,7 +1,7 @@
 """Plain text and Markdown → segments."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -13,7 +13,8 @@ from persona_cli.loading.transcripts import read_turns
 from persona_cli.models import Reading, Segment
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-_ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(.*?)(?:[ \t]+#+)?[ \t]*$")
+_ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(.*)")
+_ATX_END = re.compile(r"(?:^|[ \t])#+$")
 _UNDERLINE = re.compile(r" {0,3}(=|-)\1*[ \t]*$")
 _TITLE = re.compile(r" {0,3}(?![-*+>|#]\s|\d+[.)]\s|[|>]|`{3}|~{3}).*\w")
 """What an underline makes a heading: not a list, a quotation, a table or the end of a fence."""
@@ -27,18 +28,27 @@ def read_plain(data: bytes) -> Reading:
     return chat_in_text(text) or read_turns(lines) or split_pairs([Block(1, lines)])[0]
 
 
-def read_markdown(data: bytes) -> list[Segment]:
-    """The sections of a Markdown text, each with the path of its headings, and the pairs in them.
+def read_markdown(data: bytes) -> Reading:
+    """The transcript, or the sections and the pairs in them, of a Markdown text.
 
-    A heading that asks makes its section the answer. The heading's own line is not part of a section's text, and a
-    section without text is left out. Front matter gives date and speaker, and the heading of what has none.
+    Front matter gives date, speaker and title.
     """
     lines = decode(data).split("\n")
     fields, start = _front_matter(lines)
+    date = parse_date(fields.get("date", ""))
+    return read_turns(lines, start, title=fields.get("title"), date=date) or _read_sections(lines, start, fields, date)
+
+
+def _read_sections(lines: Sequence[str], start: int, fields: Mapping[str, str], date: str | None) -> list[Segment]:
+    """The sections from index `start` on, each with the path of its headings or else the title, and the pairs in them.
+
+    A heading that asks makes its section the answer. The heading's own line is not part of a section's text, and a
+    section without text is left out.
+    """
     sections = list(_sections(lines, start))
     asked = [section.as_pair() for section in sections]
     found = split_pairs([Block(1, ()) if pair else section.body for section, pair in zip(sections, asked, strict=True)])
-    speaker, date = fields.get("speaker") or fields.get("author"), parse_date(fields.get("date", ""))
+    speaker = fields.get("speaker") or fields.get("author")
     segments: list[Segment] = []
     for section, pair, others in zip(sections, asked, found, strict=True):
         heading = " > ".join(section.path[:-1] if pair else section.path) or fields.get("title")
@@ -83,7 +93,7 @@ def _headings(lines: Sequence[str], start: int) -> Iterator[tuple[int, int, int,
             fence = opening[1]
         elif atx := _ATX.match(line):
             body = at + 1
-            yield at, body, len(atx[1]), _words(atx[2])
+            yield at, body, len(atx[1]), _words(_ATX_END.sub("", atx[2].rstrip()))
         elif (underline := _UNDERLINE.match(line)) and _is_title(lines, at - 1, body):
             body = at + 1
             yield at - 1, body, 1 if underline[1] == "=" else 2, _words(lines[at - 1])
