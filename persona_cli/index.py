@@ -1,18 +1,21 @@
 """The index: folders derived from the catalog, one a generation, built aside and never changed once published.
 
-`index/<generation>/` holds Chroma's files, the lexical postings, mean and covariance of the vectors, and
-`manifest.json`, written last, with the checksum of every file. A reader leases the generation it uses; one that nobody
-leases and the catalog no longer names goes with the next sweep.
+`index/<generation>/` holds Chroma's files, the lexical postings, mean and covariance of the vectors, the rows all this
+was derived from, and `manifest.json`, written last, with the checksum of every file. A generation is made from a copy
+of the one before where that is whole and most of its rows stay. A reader leases the generation it uses; one that
+nobody leases and the catalog no longer names goes with the next sweep.
 """
 
 import json
 import os
 import shutil
-import sqlite3
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
+from struct import Struct
+from typing import Any
 from weakref import finalize
 
 import numpy as np
@@ -20,24 +23,35 @@ import portalocker
 
 from persona_cli.errors import IndexDamaged, StoreUnwritable
 from persona_cli.lexical import LexicalIndex
-from persona_cli.models import IndexRow, Matrix, Vector
-from persona_cli.vectors import VectorIndex, write_vectors
+from persona_cli.models import ChunkId, IndexRow, Matrix, Vector
+from persona_cli.vectors import BATCH, CATALOG, VectorIndex, copy_vectors, read_catalog, write_vectors
 
+FORMAT = 1
+"""Raised whenever the same rows would give other files, as with other lexical tokens: older ones are then made anew."""
 MANIFEST = "manifest.json"
 LEASE = "lease"
+ROWS = "rows.bin"
 MEAN, COVARIANCE = "mean.npy", "covariance.npy"
-CHROMA_CATALOG = "chroma.sqlite3"
-"""Chroma notes every opening in this file, so it has no lasting checksum; SQLite's own check stands in for one, and
-`retrieval` compares what the index says with the catalog's vectors."""
-BATCH = 5_000
-"""Vectors written at once; Chroma takes 5,461."""
 SAMPLE = 2_000
 """Vectors that mean and covariance are estimated from; the spread of similarities is then within about 2 %."""
+DELETED_SHARE = 0.2
+"""Vectors that may have been deleted since a generation was made anew, as a share of those that stayed. Chroma only
+marks them, so they take up room and time in its graph; recall is still the same then (benchmarks/publish.py)."""
 
-VectorsOf = Callable[[Sequence[bytes]], Mapping[bytes, Vector]]
-"""Gives the vectors stored under text hashes."""
-Keys = tuple[int, bytes, bytes | None]
-"""A chunk's id, the hash of its whole text, and that of its question."""
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a generation is derived from.
+
+    Attributes:
+        rows: all chunks, ids ascending.
+        texts_of: gives id and whole text of chunks, in the order of the ids asked for.
+        vectors_of: gives the vectors stored under text hashes.
+    """
+
+    rows: Sequence[IndexRow]
+    texts_of: Callable[[Sequence[ChunkId]], Iterable[tuple[ChunkId, str]]]
+    vectors_of: Callable[[Iterable[bytes]], Mapping[bytes, Vector]]
 
 
 class Generation:
@@ -56,11 +70,12 @@ class Generation:
             raise IndexDamaged("generation {number} is gone", number=number) from error
         finalize(self, self._lease.close)  # whoever forgets to close us ends the lease all the same
         try:
-            vector_count = _verify(folder)
+            vector_count = _verify(folder)["vectors"]
             self.lexical = LexicalIndex.load(folder)
             self._mean, self._covariance = np.load(folder / MEAN), np.load(folder / COVARIANCE, mmap_mode="r")
             self._vectors = VectorIndex(folder)
             if len(self._vectors) != vector_count:
+                self._vectors.close()
                 raise ValueError(f"{len(self._vectors)} vectors of {vector_count}")
         except Exception as error:  # whatever is wrong with a derived file, the cure is to derive it again
             self._lease.close()
@@ -107,21 +122,25 @@ class Index:
         """Whether a generation is there and as it was written, without opening Chroma."""
         try:
             _verify(self._folder / str(number))
-        except (OSError, ValueError, KeyError, sqlite3.Error):
+        except Exception:  # as in Generation
             return False
         return True
 
-    def build(self, number: int, rows: Iterable[IndexRow], vectors_of: VectorsOf) -> None:
-        """Make a generation of chunks aside, then give it its name; it counts once the catalog names it.
+    def build(self, number: int, content: Content, previous: int | None = None) -> None:
+        """Make a generation aside, then give it its name; it counts once the catalog names it.
+
+        Args:
+            previous: a generation with vectors of the same model, to be made use of as far as it serves.
 
         Raises:
             StoreUnwritable: no permission or no space; nothing is left of it.
         """
         aside = self._folder / f".{number}"
         try:
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir(parents=True)
-            _derive(aside, rows, vectors_of)
+            deleted = None if previous is None else _change(self._folder / str(previous), aside, content)
+            if deleted is None:
+                _make(aside, content)
+            _complete(aside, content, deleted or 0)
             final = self._folder / str(number)
             shutil.rmtree(final, ignore_errors=True)
             aside.rename(final)
@@ -135,68 +154,139 @@ class Index:
         finally:
             shutil.rmtree(aside, ignore_errors=True)
 
-    def sweep(self, keep: int) -> None:
-        """Remove what is not generation `keep` and nobody leases: older ones, and what a killed build left."""
-        for folder in self._folder.glob("*"):
-            if folder.name != str(keep):
-                _remove_unless_leased(folder)
+    def sweep(self, keep: int, force_after_s: float | None = None) -> None:
+        """Remove what is not generation `keep` and nobody leases: older ones, and what a killed build left.
+
+        Args:
+            force_after_s: when to remove those that are still leased, too. Who reads one has its files open or gets the
+                next generation with its next question; None leaves them be.
+        """
+        until = time.monotonic() + (force_after_s or 0.0)
+        rest = [folder for folder in self._folder.glob("*") if folder.name != str(keep)]
+        while rest := [folder for folder in rest if not _remove_unless_leased(folder)]:
+            if force_after_s is None:
+                return
+            if time.monotonic() >= until:
+                for folder in rest:
+                    shutil.rmtree(folder, ignore_errors=True)
+                return
+            time.sleep(0.1)
 
 
-def _derive(folder: Path, rows: Iterable[IndexRow], vectors_of: VectorsOf) -> None:
-    keys: list[Keys] = []
+def _make(folder: Path, content: Content) -> None:
+    """Write the postings and the vectors of all rows."""
+    _empty(folder)
+    LexicalIndex.build(content.texts_of([row.id for row in content.rows])).save(folder)
+    write_vectors(folder, _batches(content.rows, content))
 
-    def texts() -> Iterator[tuple[int, str]]:
-        for row in rows:
-            keys.append((row.id, row.text_hash, row.question_hash))
-            yield row.id, row.whole
 
-    LexicalIndex.build(texts()).save(folder)
-    write_vectors(folder, _batches(keys, vectors_of))
-    mean, covariance = _moments(keys, vectors_of)
+def _change(previous: Path, folder: Path, content: Content) -> int | None:
+    """Write the same with what a previous generation has of it.
+
+    Returns:
+        How many vectors have been deleted since a generation was last made anew; None if this one has to be.
+    """
+    try:
+        manifest = _verify(previous)
+        before, now = set(_split((previous / ROWS).read_bytes())), _packed(content.rows)
+        gone = [_unpacked(row) for row in before.difference(now)]
+        new = [row for row, packed in zip(content.rows, now, strict=True) if packed not in before]
+        gone_vectors = [name for name, _ in _named(gone)]
+        deleted = manifest["deleted"] + len(gone_vectors)
+        if deleted >= DELETED_SHARE * (manifest["vectors"] - len(gone_vectors)):
+            return None
+        _empty(folder)
+        added = LexicalIndex.build(content.texts_of([row.id for row in new]))
+        LexicalIndex.load(previous).changed([row.id for row in gone], added).save(folder)
+        copy_vectors(previous, folder)
+        count = write_vectors(folder, _batches(new, content), gone_vectors)
+    except Exception:  # whatever is wrong with the previous one, this one can be made without it
+        return None
+    return deleted if count == _count(content.rows) else None
+
+
+def _complete(folder: Path, content: Content, deleted: int) -> None:
+    """Write the rest of a generation, the manifest last, and force all of it to disk."""
+    (folder / ROWS).write_bytes(b"".join(_packed(content.rows)))
+    mean, covariance = _moments(content)
     np.save(folder / MEAN, mean)
     np.save(folder / COVARIANCE, covariance)
     (folder / LEASE).touch()
-    files = {
-        str(p.relative_to(folder)): _checksum(p) for p in folder.rglob("*") if p.is_file() and p.name != CHROMA_CATALOG
-    }
-    vector_count = len(keys) + sum(asked is not None for _, _, asked in keys)
-    (folder / MANIFEST).write_text(json.dumps({"vectors": vector_count, "files": files}, indent=1))
+    files = {str(p.relative_to(folder)): _checksum(p) for p in folder.rglob("*") if p.is_file() and p.name != CATALOG}
+    manifest = {"format": FORMAT, "vectors": _count(content.rows), "deleted": deleted, "files": files}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
     for path in [*folder.rglob("*"), folder]:
         _sync(path)
 
 
-def _batches(keys: Sequence[Keys], vectors_of: VectorsOf) -> Iterator[tuple[list[str], Matrix]]:
-    """Chroma ids and vectors: `7` is the whole text of chunk 7, `7q` its question."""
-    named = [(str(i), whole) for i, whole, _ in keys] + [(f"{i}q", asked) for i, _, asked in keys if asked]
+def _empty(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+_ROW = Struct("<q16s16s")
+
+
+def _packed(rows: Iterable[IndexRow]) -> list[bytes]:
+    return [_ROW.pack(row.id, row.text_hash, row.question_hash or b"") for row in rows]
+
+
+def _split(packed: bytes) -> list[bytes]:
+    return [packed[at : at + _ROW.size] for at in range(0, len(packed), _ROW.size)]
+
+
+def _unpacked(packed: bytes) -> IndexRow:
+    chunk_id, text_hash, question_hash = _ROW.unpack(packed)
+    return IndexRow(chunk_id, text_hash, question_hash if any(question_hash) else None)
+
+
+def _named(rows: Sequence[IndexRow]) -> list[tuple[str, bytes]]:
+    """Chroma ids and the keys of their vectors: `7` is the whole text of chunk 7, `7q` its question."""
+    named = [(str(row.id), row.text_hash) for row in rows]
+    return named + [(f"{row.id}q", row.question_hash) for row in rows if row.question_hash]
+
+
+def _count(rows: Sequence[IndexRow]) -> int:
+    """How many vectors they have."""
+    return len(rows) + sum(row.question_hash is not None for row in rows)
+
+
+def _batches(rows: Sequence[IndexRow], content: Content) -> Iterator[tuple[list[str], Matrix]]:
+    """Chroma ids and vectors."""
+    named = _named(rows)
     for start in range(0, len(named), BATCH):
         batch = named[start : start + BATCH]
-        vectors = vectors_of([key for _, key in batch])
+        vectors = content.vectors_of([key for _, key in batch])
         yield [name for name, _ in batch], np.stack([vectors[key] for _, key in batch])
 
 
-def _moments(keys: Sequence[Keys], vectors_of: VectorsOf) -> tuple[Vector, Matrix]:
+def _moments(content: Content) -> tuple[Vector, Matrix]:
     """`(d,)` mean and `(d, d)` covariance of the chunks' vectors, from an even sample; both empty below two chunks."""
-    sample = [whole for _, whole, _ in keys[:: max(1, len(keys) // SAMPLE)]]
+    sample = [row.text_hash for row in content.rows[:: max(1, len(content.rows) // SAMPLE)]]
     if len(sample) < 2:
         return np.empty(0, np.float32), np.empty((0, 0), np.float32)
-    vectors = vectors_of(sample)
+    vectors = content.vectors_of(sample)
     matrix = np.stack([vectors[key] for key in sample])
     return matrix.mean(axis=0), np.cov(matrix, rowvar=False).astype(np.float32)
 
 
-def _verify(folder: Path) -> int:
-    """Check a generation's files against its manifest; how many vectors it holds.
+def _verify(folder: Path) -> dict[str, Any]:
+    """Check a generation's files against its manifest, which it gives.
 
-    A damaged index file can crash the process that opens it, so this comes before Chroma.
+    A damaged index file can crash the process that opens it, so this comes before Chroma. Chroma's own catalog has no
+    lasting checksum; SQLite's check stands in for one, and `retrieval` compares what the index says with the vectors
+    in the catalog.
     """
-    manifest = json.loads((folder / MANIFEST).read_bytes())
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
+    if (its := manifest.get("format")) != FORMAT:
+        raise ValueError(f"it has format {its}, not {FORMAT}")
     for name, checksum in manifest["files"].items():
         if _checksum(folder / name) != checksum:
             raise ValueError(f"{name} is not as it was written")
-    with closing(sqlite3.connect(f"file:{folder / CHROMA_CATALOG}?mode=ro", uri=True)) as connection:
+    with read_catalog(folder) as connection:
         if (result := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise ValueError(f"{CHROMA_CATALOG}: {result}")
-    return int(manifest["vectors"])
+            raise ValueError(f"{CATALOG}: {result}")
+    return manifest
 
 
 def _checksum(path: Path) -> str:
@@ -215,12 +305,14 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def _remove_unless_leased(folder: Path) -> None:
+def _remove_unless_leased(folder: Path) -> bool:
+    """Whether it is gone."""
     try:
         with (folder / LEASE).open("rb") as lease:
             portalocker.lock(lease, portalocker.LOCK_EX | portalocker.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)
     except portalocker.LockException:
-        return  # somebody reads it
+        return False  # somebody reads it
     except OSError:
         shutil.rmtree(folder, ignore_errors=True)  # half made: without a lease file nobody can read it
+    return True

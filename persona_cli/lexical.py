@@ -7,7 +7,7 @@ that map from disk at once. Measured beside SQLite's FTS5 by `benchmarks/lexical
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from itertools import pairwise
 from pathlib import Path
@@ -83,6 +83,33 @@ class LexicalIndex:
             np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
             (pairs & 0xFFFFFFFF).astype(np.int32),
         )
+
+    def changed(self, gone: Sequence[int], added: "LexicalIndex") -> "LexicalIndex":
+        """The index that `build` would make without the chunks `gone` and with those of `added`, made from both.
+
+        Raises:
+            ValueError: an added id does not come after all of these.
+        """
+        stays = np.isin(self.ids, gone, invert=True)
+        ids = np.concatenate([self.ids[stays], added.ids])
+        if (np.diff(ids) <= 0).any():
+            raise ValueError("chunk ids do not ascend")
+        # the postings of rows that stay, by their new numbers
+        dropped = np.flatnonzero(~stays[self.postings])
+        row_numbers = np.cumsum(stays, dtype=np.int32) - 1
+        postings = row_numbers[np.delete(self.postings, dropped)]
+        terms_of_dropped = np.searchsorted(self.starts, dropped, side="right") - 1
+        counts = np.diff(self.starts) - np.bincount(terms_of_dropped, minlength=len(self.terms))
+        # added rows have the highest numbers, so each term's come after those it has already
+        ends = np.concatenate([[0], np.cumsum(counts)])
+        added_counts = np.diff(added.starts)
+        places = np.repeat(ends[np.searchsorted(self.terms, added.terms, side="right")], added_counts)
+        postings = np.insert(postings, places, added.postings + np.int32(stays.sum()))
+        terms = np.union1d(self.terms[counts > 0], added.terms)
+        lengths = np.zeros(len(terms), np.int64)
+        lengths[np.searchsorted(terms, self.terms[counts > 0])] = counts[counts > 0]
+        lengths[np.searchsorted(terms, added.terms)] += added_counts
+        return LexicalIndex(ids, terms, np.concatenate([[0], np.cumsum(lengths)]), postings)
 
     def save(self, folder: Path) -> None:
         """Write the four arrays into a folder."""

@@ -4,47 +4,110 @@ Chroma keeps an embedding function's configuration in the collection, and a read
 where that says; with explicit embeddings on both sides that code never runs.
 """
 
-from collections.abc import Iterable
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 from chromadb import PersistentClient
-from chromadb.api import ClientAPI
+from chromadb.api.shared_system_client import SharedSystemClient
 from chromadb.config import Settings
+from chromadb.errors import ChromaError
 
 from persona_cli.models import Matrix, Vector
 
+CATALOG = "chroma.sqlite3"
+"""Chroma's own catalog. Chroma notes every opening of a directory in it, so it has no lasting checksum."""
 COLLECTION = "vectors"
 HNSW = {"space": "ip", "ef_search": 200, "sync_threshold": 2, "batch_size": 2}
-"""Inner product is cosine on vectors of unit length. A threshold of 2, the least Chroma takes, writes every batch out
-to the index files before `close`, so that readers find nothing to replay and leave those files as they are."""
+"""Inner product is cosine on vectors of unit length. A threshold of 2, the least Chroma takes, writes every batch of
+two and more out to the index files, so that readers find nothing to replay and leave those files as they are."""
+NOBODY = ["-", "--"]
+"""Ids that no vector has: deleting these two writes out what is left below the threshold, and changes nothing."""
+BATCH = 5_000
+"""Vectors written or deleted at once; Chroma takes 5,461."""
 
 
-def _client(folder: Path) -> ClientAPI:
-    return PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
-
-
-def write_vectors(folder: Path, batches: Iterable[tuple[list[str], Matrix]]) -> None:
-    """Make a Chroma directory of `(ids, (n, d) vectors)` batches; a batch holds at most 5,000."""
-    client: Any = _client(folder)
+def _client(folder: Path) -> Any:
     try:
-        collection = client.create_collection(COLLECTION, embedding_function=None, configuration={"hnsw": HNSW})
-        for ids, vectors in batches:
-            collection.add(ids=ids, embeddings=vectors)
-            if len(ids) == 1:  # a single record is below the threshold and would stay unwritten
-                collection.upsert(ids=ids, embeddings=vectors)
-    finally:
-        client.close()
+        return PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
+    except BaseException:
+        # Chroma keeps what did not start, and would give it to whoever opens the same directory next
+        if str(folder) not in SharedSystemClient._identifier_to_refcount:
+            SharedSystemClient._identifier_to_system.pop(str(folder), None)
+        raise
+
+
+def read_catalog(folder: Path) -> "closing[sqlite3.Connection]":
+    """Chroma's own catalog in a directory, for reading only; it ends with the `with` block."""
+    return closing(sqlite3.connect(f"{(folder.absolute() / CATALOG).as_uri()}?mode=ro", uri=True))
+
+
+def copy_vectors(folder: Path, to: Path, copy: Callable[[Path, Path], object] = shutil.copytree) -> None:
+    """Copy a Chroma directory that others may be opening at this moment.
+
+    Args:
+        copy: copies, or links, what no opening changes.
+    """
+    with read_catalog(folder) as connection:
+        connection.execute("VACUUM INTO ?", (str(to / CATALOG),))
+    for segment in folder.iterdir():
+        if segment.is_dir():
+            copy(segment, to / segment.name)
+
+
+def write_vectors(folder: Path, batches: Iterable[tuple[list[str], Matrix]], gone: Sequence[str] = ()) -> int:
+    """Delete ids from a Chroma directory, made if it is not there, and add `(ids, (n, d) vectors)` batches.
+
+    Args:
+        batches: at most 5,000 vectors each.
+
+    Returns:
+        How many vectors it then holds.
+
+    Raises:
+        OSError: Chroma cannot write it.
+    """
+    try:
+        with closing(_client(folder)) as client:
+            collection = client.get_or_create_collection(
+                COLLECTION, embedding_function=None, configuration={"hnsw": HNSW}
+            )
+            for start in range(0, len(gone), BATCH):
+                collection.delete(ids=gone[start : start + BATCH])
+            for ids, vectors in batches:
+                collection.add(ids=ids, embeddings=vectors)
+            count: int = collection.count()
+            if count:
+                collection.delete(ids=NOBODY)
+            return count
+    except ChromaError as error:
+        raise OSError(str(error)) from error
 
 
 class VectorIndex:
     """A Chroma directory opened for reading."""
 
     def __init__(self, folder: Path) -> None:
-        self._client: Any = _client(folder)
-        self._collection: Any = self._client.get_collection(COLLECTION, embedding_function=None)
-        self._count: int = self._collection.count()
+        try:
+            self._client = _client(folder)
+        except ChromaError:  # it notes every opening, which it cannot on a full disk or a read-only medium
+            aside = Path(mkdtemp(prefix="persona-"))
+            finalize(self, shutil.rmtree, aside, ignore_errors=True)
+            copy_vectors(folder.absolute(), aside, os.symlink)
+            self._client = _client(aside)
+        try:
+            self._collection = self._client.get_collection(COLLECTION, embedding_function=None)
+            self._count: int = self._collection.count()
+        except BaseException:
+            self._client.close()
+            raise
 
     def __len__(self) -> int:
         return self._count

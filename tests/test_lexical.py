@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persona_cli.lexical import LexicalIndex, tokenize
+from persona_cli.lexical import FILES, LexicalIndex, tokenize
 
 
 @pytest.mark.parametrize(
@@ -86,3 +86,26 @@ def test_what_was_saved_is_what_is_loaded(tmp_path: Path) -> None:
     loaded = LexicalIndex.load(tmp_path)
     assert loaded.shares("고양이 밥").tolist() == built.shares("고양이 밥").tolist()
     assert loaded.ids.tolist() == [1, 5, 9]
+
+
+@given(st.lists(st.tuples(st.sets(st.integers(0, 7)), st.lists(words, max_size=4)), min_size=1, max_size=5))
+def test_an_index_that_was_changed_is_the_one_that_is_built_from_what_is_left(
+    changes: list[tuple[set[int], list[str]]],
+) -> None:
+    """A change takes away the chunks at some places and adds some."""
+    index, chunks, last = LexicalIndex.build([]), dict[int, str](), 0
+    for places, texts in changes:
+        gone = [chunk_id for place, chunk_id in enumerate(chunks) if place in places]
+        added = dict(enumerate(texts, last + 1))
+        last += len(added)
+        index = index.changed(gone, LexicalIndex.build(added.items()))
+        chunks = {i: text for i, text in chunks.items() if i not in gone} | added
+        built = LexicalIndex.build(chunks.items())
+        for name in FILES:
+            here, there = getattr(index, name), getattr(built, name)
+            assert (here.dtype, here.tolist()) == (there.dtype, there.tolist())
+
+
+def test_a_chunk_that_does_not_come_last_is_not_added() -> None:
+    with pytest.raises(ValueError, match="ascend"):
+        LexicalIndex.build([(1, "apple"), (5, "pear")]).changed([], LexicalIndex.build([(3, "plum")]))
