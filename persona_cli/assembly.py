@@ -1,5 +1,8 @@
 """Settings in, objects out: the only file that names concrete classes. What is heavy is imported when it is needed."""
 
+import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from persona_cli.catalog import FILE_NAME
@@ -8,6 +11,8 @@ from persona_cli.errors import EmbeddingMismatch, PartMissing
 from persona_cli.language import say
 from persona_cli.llm import RemoteModel
 from persona_cli.models import ChatModel, Embedder
+from persona_cli.persona.profile import find_profile, load_profile
+from persona_cli.reading import Rules
 from persona_cli.retrieval import Retriever
 from persona_cli.settings import Settings
 from persona_cli.store import Store
@@ -30,7 +35,41 @@ def has_store(settings: Settings) -> bool:
     return (settings.db / FILE_NAME).is_file()
 
 
-def choose_embedding(store: Store, settings: Settings) -> str:
+def choose_rules(
+    store: Store | None,
+    settings: Settings,
+    paths: Sequence[Path] = (),
+    speakers: Sequence[str] = (),
+    profile: Path | None = None,
+    redact: bool | None = None,
+) -> Rules:
+    """How files are read into a store: as told now, else by persona.toml, else as the store remembers.
+
+    Args:
+        store: None when there is none yet.
+        paths: what is read; a folder among them may hold a persona.toml.
+        speakers: what the person goes by.
+        profile: the persona.toml to take instead.
+        redact: None to do as before.
+
+    Raises:
+        ProfileError: the persona.toml cannot be used.
+    """
+    remembered: dict[str, str] = {}
+    if store:
+        with store.catalog.snapshot() as snapshot:
+            remembered = {name: snapshot.fact(name) or "" for name in ("names", "redact")}
+    file = profile or find_profile(paths)
+    names = tuple(speakers) or (load_profile(file).names if file else ())
+    return Rules(
+        names=names or tuple(json.loads(remembered.get("names") or "[]")),
+        redact=remembered.get("redact") == "yes" if redact is None else redact,
+        max_bytes=settings.max_file_bytes,
+        timeout_s=settings.file_timeout_s,
+    )
+
+
+def choose_embedding(store: Store | None, settings: Settings) -> str:
     """The embedding model a store was made with; for a new store the one that is set, or the best there is.
 
     A key for OpenAI's own endpoint chooses OpenAI's model. Endpoints elsewhere often have no embedding model, so there
@@ -39,8 +78,10 @@ def choose_embedding(store: Store, settings: Settings) -> str:
     Raises:
         EmbeddingMismatch: the settings name another model than the store's.
     """
-    with store.catalog.snapshot() as snapshot:
-        remembered = snapshot.fact("embedding")
+    remembered = None
+    if store:
+        with store.catalog.snapshot() as snapshot:
+            remembered = snapshot.fact("embedding")
     if remembered and settings.embedding and settings.embedding != remembered:
         raise EmbeddingMismatch(
             "{db!r} was embedded with {remembered!r}, not {wanted!r}: unset PERSONA_EMBEDDING, or run"

@@ -2,9 +2,10 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any, TypeVar
 from weakref import finalize
 
@@ -91,6 +92,17 @@ class Snapshot:
         )
         return {row.source: Document(*row) for row in rows}
 
+    def chunk_counts(self) -> dict[str, int]:
+        """How many chunks each document has, by source."""
+        rows = self._connection.execute(
+            sa.select(documents.c.source, sa.func.count(chunks.c.id)).outerjoin(chunks).group_by(documents.c.source)
+        )
+        return {row[0]: row[1] for row in rows}
+
+    def said(self) -> Iterator[tuple[str, str | None, str | None]]:
+        """Text, speaker and date of every chunk."""
+        yield from map(tuple, self._connection.execute(sa.select(chunks.c.text, chunks.c.speaker, chunks.c.date)))
+
     def count_chunks(self, pairs: bool = False) -> int:
         """How many chunks there are, or how many of them are question-and-answer pairs."""
         counted = chunks.c.question if pairs else chunks.c.id
@@ -110,12 +122,18 @@ class Snapshot:
         """What the index holds, by id, leaving out the documents with these sources."""
         left_out = set(without)
         c = chunks.c
-        columns = (c.id, c.question, c.text, c.text_hash, c.question_hash, documents.c.source)
-        rows = self._connection.execute(sa.select(*columns).join(documents).order_by(c.id))
-        for row in rows:
-            if row.source not in left_out:
-                whole = Chunk(row.text, "", row.question).whole
-                yield IndexRow(row.id, whole, row.text_hash, row.question_hash)
+        columns = (c.id, c.text_hash, c.question_hash, documents.c.source)
+        for *row, source in self._connection.execute(sa.select(*columns).join(documents).order_by(c.id)):
+            if source not in left_out:
+                yield IndexRow(*row)
+
+    def texts(self, ids: Iterable[ChunkId]) -> Iterator[tuple[ChunkId, str]]:
+        """Id and whole text of these chunks, whose ids ascend; unknown ids are left out."""
+        c = chunks.c
+        query = sa.select(c.id, c.question, c.text).order_by(c.id)
+        for page in pages(ids):
+            for row in self._connection.execute(query.where(c.id.in_(page))):
+                yield row.id, Chunk(row.text, "", row.question).whole
 
     def hashes(self, ids: Iterable[ChunkId]) -> dict[ChunkId, tuple[bytes, bytes | None]]:
         """The keys of the vectors of these chunks: of the whole, and of the question."""
@@ -136,6 +154,12 @@ class Snapshot:
             for page in pages(hashes)
             for row in self._connection.execute(query.where(e.hash.in_(page)))
         }
+
+    def vector_bytes(self, model: str) -> int:
+        """Size of a cached vector; 0 when there is none yet."""
+        e = embeddings.c
+        query = sa.select(sa.func.length(e.vector)).where(e.model == model).limit(1)
+        return self._connection.scalar(query) or 0
 
     def cached(self, model: str, hashes: Iterable[bytes]) -> set[bytes]:
         """Those of the keys whose vectors are cached."""
@@ -161,14 +185,21 @@ class Catalog:
         path = folder / FILE_NAME
         if create:
             _make_folder(folder)
-        elif not path.is_file():
+        elif not _may_be_there(path):
             raise StoreMissing("nothing has been ingested into {db!r} yet: run `persona ingest FOLDER`", db=str(folder))
-        self._engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": BUSY_TIMEOUT_S})
+        self._engine = _engine(sa.URL.create("sqlite", database=str(path)))
         finalize(self, self._engine.dispose)
-        sa.event.listen(self._engine, "connect", _prepare)
-        sa.event.listen(self._engine, "begin", _begin)
         self._writer = self._engine.execution_options(persona_begin="IMMEDIATE")
-        self._migrate()
+        self._unlocked: sa.Engine | None = None
+        try:
+            self._migrate()
+        except StoreUnwritable:
+            if create:
+                raise
+            # to lock a catalog even a reader must write beside it
+            url = sa.URL.create("sqlite", database=path.absolute().as_uri(), query={"immutable": "1", "uri": "true"})
+            self._unlocked = _engine(url, poolclass=sa.NullPool)
+            self._migrate()
 
     def close(self) -> None:
         """Close all connections."""
@@ -177,7 +208,7 @@ class Catalog:
     @contextmanager
     def snapshot(self) -> Iterator[Snapshot]:
         """One consistent view, which later changes do not touch."""
-        with self._translated(), self._engine.begin() as connection:
+        with self._reading() as connection:
             yield Snapshot(connection)
 
     def cache_vectors(self, model: str, hashes: Sequence[bytes], vectors: Matrix) -> None:
@@ -200,6 +231,7 @@ class Catalog:
         put: Iterable[tuple[Document, Sequence[ChunkId]]],
         remove: Iterable[str],
         notes: Mapping[str, str],
+        erase: bool = False,
     ) -> None:
         """Make a generation the published one, together with the documents it was built from, in one transaction.
 
@@ -207,6 +239,7 @@ class Catalog:
             put: documents that are new or changed, each with the ids of its chunks.
             remove: sources of documents that are gone.
             notes: facts to note with it.
+            erase: drop the vectors of all texts that are in no document any more.
         """
         with self._translated(), self._writer.begin() as connection:
             for source in remove:
@@ -214,11 +247,28 @@ class Catalog:
             for document, ids in put:
                 connection.execute(sa.delete(documents).where(documents.c.source == document.source))
                 _insert(connection, document, ids)
+            if erase:
+                connection.execute(sa.delete(embeddings).where(embeddings.c.hash.not_in(_hashes_in_use())))
             _set_facts(connection, {**notes, "generation": str(generation)})
+
+    def flush(self) -> None:
+        """Empty the write-ahead log, which still holds pages as they were before.
+
+        Raises:
+            StoreBusy: a reader did not let go of them within the time-out.
+        """
+        with self._translated(), closing(self._engine.raw_connection()) as connection:
+            blocked, _, _ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if blocked:
+            raise StoreBusy(
+                "{db!r} is being read: what was removed is still in {file} until nobody reads it",
+                db=str(self.folder),
+                file=f"{FILE_NAME}-wal",
+            )
 
     def _migrate(self) -> None:
         """Bring the schema up to date; the number of its version is SQLite's `user_version`."""
-        with self._translated(), self._engine.begin() as connection:
+        with self._reading() as connection:
             version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
         if version > SCHEMA_VERSION:
             raise StoreTooNew(
@@ -231,6 +281,22 @@ class Catalog:
             with self._translated(), self._writer.begin() as connection:
                 metadata.create_all(connection)
                 connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        """A transaction; without locks it is one that fails where the catalog was written to meanwhile."""
+        path = self.folder / FILE_NAME
+        if not self._unlocked or _stamp(path.with_name(f"{FILE_NAME}-wal"))[0]:  # a writer's log has locks for all
+            with self._translated(), self._engine.begin() as connection:
+                yield connection
+            return
+        before = _stamp(path)
+        try:
+            with self._translated(), self._unlocked.begin() as connection:
+                yield connection
+        finally:
+            if _stamp(path) != before:
+                raise StoreBusy("{db!r} is busy: another process is writing to it, try again", db=str(self.folder))
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -247,6 +313,32 @@ def _make_folder(folder: Path) -> None:
         raise StoreUnwritable("cannot make the store {db!r}: {why}", db=str(folder), why=error.strerror) from error
 
 
+def _may_be_there(path: Path) -> bool:
+    """Whether it is a file, or lies where we may not look."""
+    try:
+        return S_ISREG(path.stat().st_mode)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Size of a file and time of its last change; zeros if it cannot be seen."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def _engine(url: sa.URL, **more: Any) -> sa.Engine:
+    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, **more)
+    sa.event.listen(engine, "connect", _prepare)
+    sa.event.listen(engine, "begin", _begin)
+    return engine
+
+
 def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
     """Leave transactions to us (the driver begins none for a SELECT, which would be no snapshot) and set the pragmas.
 
@@ -259,6 +351,11 @@ def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
 
 def _begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('persona_begin', 'DEFERRED')}")
+
+
+def _hashes_in_use() -> sa.CompoundSelect[tuple[bytes]]:
+    c = chunks.c
+    return sa.union_all(sa.select(c.text_hash), sa.select(c.question_hash).where(c.question_hash.is_not(None)))
 
 
 def _set_facts(connection: sa.Connection, values: Mapping[str, str]) -> None:

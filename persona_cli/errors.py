@@ -2,10 +2,14 @@
 
 PersonaError
 ├── SettingsError        a setting that cannot be used
+├── ProfileError         a persona.toml that cannot be used
 ├── QuestionError        a question that is empty or too long
 ├── LoadError            a file that cannot be read as a person's words
+│   └── NoWords          one that can be read, and holds none of the person's words
+├── SpeakerNeeded        several people speak, and nobody said which of them the person is
 ├── StoreError
 │   ├── StoreMissing     nothing has been ingested there yet
+│   ├── SourceUnknown    no document of that name is in it
 │   ├── StoreForbidden   the caller may not open that store
 │   ├── StoreBusy        another process is writing to it
 │   ├── StoreDamaged     its catalog cannot be read
@@ -25,6 +29,7 @@ that the command line can show it in the reader's language; `str()` gives the En
 exit codes nor HTTP statuses: `cli` and `server` each own one table.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -49,6 +54,10 @@ class SettingsError(PersonaError):
     """A setting that cannot be used."""
 
 
+class ProfileError(PersonaError):
+    """A persona.toml that cannot be used."""
+
+
 class QuestionError(PersonaError):
     """A question that is empty or too long."""
 
@@ -57,12 +66,32 @@ class LoadError(PersonaError):
     """A file that cannot be read as a person's words; the message is the reason alone, without the path."""
 
 
+class NoWords(LoadError):
+    """A file that can be read, and holds none of the person's words."""
+
+
+class SpeakerNeeded(PersonaError):
+    """Several people speak in what is to be ingested, and nobody said which of them the person is.
+
+    Attributes:
+        speakers: their names with how many turns each has, most turns first.
+    """
+
+    def __init__(self, template: str, /, speakers: Mapping[str, int], **values: Any) -> None:
+        super().__init__(template, **values)
+        self.speakers = speakers
+
+
 class StoreError(PersonaError):
     """A store that cannot be used as asked."""
 
 
 class StoreMissing(StoreError):
     """Nothing has been ingested there yet."""
+
+
+class SourceUnknown(StoreError):
+    """No document of that name is in the store."""
 
 
 class StoreForbidden(StoreError):

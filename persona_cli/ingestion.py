@@ -8,30 +8,22 @@ import json
 import os
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
+from difflib import get_close_matches
 from pathlib import Path
 
-from persona_cli.catalog import Snapshot
-from persona_cli.chunking import chunk
-from persona_cli.errors import LoadError, StoreMissing
-from persona_cli.loading import load, loader_name
-from persona_cli.loading.discovery import discover
-from persona_cli.models import Chunk, Document, Embedder, Progress, question_hash, text_hash
+import numpy as np
+
+from persona_cli.comparison import Change, Plan, Skipped, compare, is_under, source_of
+from persona_cli.errors import SourceUnknown
+from persona_cli.models import Chunk, Document, Embedder, Matrix, Progress, question_hash, text_hash
+from persona_cli.reading import Memory, Rules
 from persona_cli.store import Store
 
-EMBED_BATCH = 32
-"""Texts embedded between two looks at the progress, and between two commits of what was embedded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Skipped:
-    """A file that was not read, and why."""
-
-    path: str
-    reason: LoadError
+COMMIT_S = 1.0
+"""Embeddings are kept at least this often, in seconds: what a killed run has to embed again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +32,7 @@ class Report:
 
     Attributes:
         documents: how many were added, updated, unchanged, removed, skipped.
+        changes: what was done, a document each; one that was renamed counts as added and removed.
         chunks: how many the store now holds.
         embedding: the store's embedding model.
         embedded: how many texts were embedded, rather than found in the cache.
@@ -48,6 +41,7 @@ class Report:
     """
 
     documents: Mapping[str, int]
+    changes: Sequence[Change]
     chunks: int
     skipped: Sequence[Skipped]
     embedding: str
@@ -56,15 +50,8 @@ class Report:
     seconds: float
 
 
-@dataclass(slots=True)
-class _Plan:
-    """How the store differs from the folders."""
-
-    put: list[Document] = field(default_factory=list)
-    remove: list[str] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
-    added: int = 0
-    unchanged: int = 0
+def _silent(phase: str, done: int, total: int) -> None:
+    pass
 
 
 def ingest(
@@ -73,112 +60,106 @@ def ingest(
     embedder_of: Callable[[str], Embedder],
     embedding: str,
     *,
+    rules: Rules | None = None,
     prune: bool = True,
-    dry_run: bool = False,
-    progress: Progress = lambda phase, done, total: None,
+    memory: Memory | None = None,
+    progress: Progress = _silent,
 ) -> Report:
     """Bring a store in step with files and folders.
 
     Args:
         embedder_of: builds the embedder of a model's name; called only when something is to be embedded.
         embedding: the embedding model the store is to have.
+        rules: how files are read; None takes the usual ones.
         prune: documents that are gone from an ingested folder leave the store.
-        dry_run: find out what would be done, and do none of it.
+        memory: what earlier calls of this process know of the files.
 
     Raises:
-        StoreMissing: there was nothing to read, and nothing had been read before.
+        SpeakerNeeded: several people speak in a file, and the rules do not tell who the person is.
+        StoreMissing: there was nothing to read.
         StoreError: the store cannot be written.
         ModelError: the embedding model failed; what was embedded until then is kept.
     """
     start = time.perf_counter()
+    rules = rules or Rules()
     with store.writing():
         with store.catalog.snapshot() as snapshot:
-            plan = _plan(paths, store.folder, snapshot, prune, progress)
-            current, count = snapshot.generation, snapshot.count_chunks()
-            stale = snapshot.fact("embedding") not in (None, embedding)
-        if not current and not plan.put:
-            raise StoreMissing("nothing to read in {paths}", paths=", ".join(map(str, paths)))
-        embedded, generation = 0, current
-        if not dry_run and (plan.put or plan.remove or stale or not store.index.is_whole(current)):
+            known, generation = snapshot.documents(), snapshot.generation
+            remembered = snapshot.fact("embedding")
+            unmasked = rules.redact and snapshot.fact("redact") != "yes" and bool(known)
+        plan = compare(paths, store.folder, known, rules, prune=prune, memory=memory or Memory(), progress=progress)
+        notes = {**_notes(plan.skipped), **rules_as_facts(rules)}
+        embedded = 0
+        stale = remembered not in (None, embedding)
+        if plan.put or plan.remove or stale or unmasked or not store.index.is_whole(generation):
             embedded = _embed(plan.put, stale, store, embedder_of, embedding, progress)
             progress("publish", 0, 1)
-            generation = store.publish(plan.put, plan.remove, _notes(plan), embedding)
+            generation = store.publish(plan.put, plan.remove, notes, embedding, erase=unmasked)
             progress("publish", 1, 1)
-        elif not dry_run:
-            store.catalog.set_facts(_notes(plan))
-        with store.catalog.snapshot() as snapshot:
-            count = snapshot.count_chunks()
-    documents = {
-        "added": plan.added,
-        "updated": len(plan.put) - plan.added,
-        "unchanged": plan.unchanged,
-        "removed": len(plan.remove),
-        "skipped": len(plan.skipped),
-    }
-    seconds = round(time.perf_counter() - start, 3)
-    return Report(documents, count, plan.skipped, embedding, embedded, generation, seconds)
-
-
-def source_of(path: Path, store: Path) -> str:
-    """The name a file goes by: its path from the folder the store is in, or the whole path when it is elsewhere.
-
-    It is the same from whichever folder `persona` is run. A name that is no valid Unicode gets U+FFFD in those places.
-    """
-    home = Path(os.path.realpath(store)).parent
-    path = path.relative_to(home) if path.is_relative_to(home) else path
-    name = os.fsencode(path).decode("utf-8", "replace").replace(os.sep, "/")
-    return unicodedata.normalize("NFC", name)
-
-
-def _plan(paths: Sequence[Path], folder: Path, snapshot: Snapshot, prune: bool, progress: Progress) -> _Plan:
-    found = discover(paths, exclude=[folder])
-    plan = _Plan(skipped=[Skipped(source_of(path, folder), reason) for path, reason in found.problems])
-    known = snapshot.documents()
-    seen = {skipped.path for skipped in plan.skipped}
-    for done, path in enumerate(found.files):
-        progress("read", done, len(found.files))
-        source = source_of(path, folder)
-        seen.add(source)
-        try:
-            document = _read(path, source, known.get(source))
-        except LoadError as reason:
-            plan.skipped.append(Skipped(source, reason))
-            continue
-        if document is None:
-            plan.unchanged += 1
         else:
-            plan.put.append(document)
-            plan.added += source not in known
-    progress("read", len(found.files), len(found.files))
-    if prune:
-        folders = [source_of(Path(os.path.realpath(path)), folder) for path in paths if path.is_dir()]
-        unread = [skipped.path for skipped in plan.skipped]
-        plan.remove = [s for s in known if s not in seen and _is_under(s, folders) and not _is_under(s, unread)]
-    return plan
+            store.catalog.set_facts(notes)
+        with store.catalog.snapshot() as snapshot:
+            chunks = snapshot.count_chunks()
+    return _report(plan, chunks, embedding, embedded, generation, start)
 
 
-def _is_under(source: str, folders: Iterable[str]) -> bool:
-    return any(folder == "." or source.startswith(folder.rstrip("/") + "/") for folder in folders)
-
-
-def _read(path: Path, source: str, known: Document | None) -> Document | None:
-    """The document in a file, or None when the store knows it as it is.
+def preview(
+    paths: Sequence[Path],
+    folder: Path,
+    store: Store | None,
+    embedding: str,
+    *,
+    rules: Rules | None = None,
+    prune: bool = True,
+    progress: Progress = _silent,
+) -> Report:
+    """What `ingest` would do to the store in a folder, which need not be there yet.
 
     Raises:
-        LoadError: it cannot be read, or there are no words in it.
+        SpeakerNeeded, StoreMissing, StoreError: as `ingest` does.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise LoadError("cannot be opened: {why}", why=error.strerror or str(error)) from error
-    loader = loader_name(path.name)
-    digest = sha256(data).hexdigest()
-    if known and (known.sha256, known.loader) == (digest, loader):
-        return None
-    chunks = chunk(load(path.name, data))
-    if not chunks:
-        raise LoadError("there are no words in it")
-    return Document(source, digest, len(data), loader, chunks)
+    start = time.perf_counter()
+    known: Mapping[str, Document] = {}
+    sizes: Mapping[str, int] = {}
+    generation = 0
+    if store:
+        with store.catalog.snapshot() as snapshot:
+            known, sizes, generation = snapshot.documents(), snapshot.chunk_counts(), snapshot.generation
+    plan = compare(paths, folder, known, rules or Rules(), prune=prune, memory=Memory(), progress=progress)
+    replaced = {*plan.remove, *(document.source for document in plan.put)}
+    chunks = sum(size for source, size in sizes.items() if source not in replaced)
+    chunks += sum(len(document.chunks) for document in plan.put)
+    return _report(plan, chunks, embedding, 0, generation, start)
+
+
+def sources_named(store: Store, name: str) -> list[str]:
+    """The documents that somebody means by a name: a source, the path of a file or folder, or how a source ends.
+
+    Raises:
+        SourceUnknown: there is no such document, or several end like that.
+    """
+    with store.catalog.snapshot() as snapshot:
+        known = sorted(snapshot.documents())
+    name = unicodedata.normalize("NFC", name)
+    for wanted in (name, source_of(Path(os.path.realpath(name)), store.folder)):
+        if wanted in known:
+            return [wanted]
+        if inside := [source for source in known if is_under(source, [wanted])]:
+            return inside
+    alike = [source for source in known if source.endswith("/" + name.lstrip("/"))]
+    if len(alike) == 1:
+        return alike
+    if alike:
+        raise SourceUnknown("several documents are called {name!r}: {sources}", name=name, sources=", ".join(alike))
+    nearest = get_close_matches(name, known, n=1, cutoff=0.5)
+    if nearest:
+        raise SourceUnknown("there is no document {name!r}: did you mean {nearest}?", name=name, nearest=nearest[0])
+    raise SourceUnknown("there is no document {name!r} in {db!r}", name=name, db=str(store.folder))
+
+
+def rules_as_facts(rules: Rules) -> dict[str, str]:
+    """What a store remembers of how its files are read, so that the next ingest need not be told."""
+    return {"names": json.dumps(rules.names, ensure_ascii=False), "redact": "yes" if rules.redact else "no"}
 
 
 def _embed(
@@ -189,33 +170,70 @@ def _embed(
     embedding: str,
     progress: Progress,
 ) -> int:
-    """Embed what is not in the cache yet and keep it; how many texts that were."""
+    """Embed what is not in the cache yet and keep it; how many texts that were. Progress counts characters."""
     with store.catalog.snapshot() as snapshot:
         chunks: list[Chunk] = [c for document in put for c in document.chunks]
         if everything:
             ids = [row.id for row in snapshot.index_rows()]
             chunks += [stored.chunk for stored in snapshot.chunks(ids).values()]
-        texts = {text_hash(c.whole): c.whole for c in chunks}
-        questions = {question_hash(c.question): c.question for c in chunks if c.question}
-        cached = snapshot.cached(embedding, [*texts, *questions])
-    missing = [(key, text, False) for key, text in texts.items() if key not in cached]
-    missing += [(key, question, True) for key, question in questions.items() if key not in cached]
+        texts = {text_hash(c.whole): (c.whole, False) for c in chunks}
+        texts |= {question_hash(c.question): (c.question, True) for c in chunks if c.question}
+        cached = snapshot.cached(embedding, texts)
+    missing = [(key, *text) for key, text in texts.items() if key not in cached]
     if not missing:
         return 0
     embedder = embedder_of(embedding)
-    for start in range(0, len(missing), EMBED_BATCH):
-        progress("embed", start, len(missing))
-        for asked, embed in ((False, embedder.embed_texts), (True, embedder.embed_questions)):
-            batch = [(key, text) for key, text, kind in missing[start : start + EMBED_BATCH] if kind is asked]
-            if batch:
-                vectors = embed([text for _, text in batch])
-                store.catalog.cache_vectors(embedding, [key for key, _ in batch], vectors)
-    progress("embed", len(missing), len(missing))
+    done, total = 0, sum(len(text) for _, text, _ in missing)
+    fresh: list[tuple[list[bytes], Matrix]] = []
+    kept = time.monotonic()
+    try:
+        for batch in _batches(missing, embedder.batch_chars):
+            progress("embed", done, total)
+            embed = embedder.embed_questions if batch[0][2] else embedder.embed_texts
+            fresh.append(([key for key, _, _ in batch], embed([text for _, text, _ in batch])))
+            done += sum(len(text) for _, text, _ in batch)
+            if time.monotonic() - kept > COMMIT_S:
+                _keep(fresh, store, embedding)
+                kept = time.monotonic()
+    finally:  # also when it is interrupted or the model fails
+        _keep(fresh, store, embedding)
+    progress("embed", total, total)
     return len(missing)
 
 
-def _notes(plan: _Plan) -> dict[str, str]:
+def _keep(fresh: list[tuple[list[bytes], Matrix]], store: Store, embedding: str) -> None:
+    """Put what was embedded into the cache, and forget it here."""
+    if fresh:
+        keys = [key for batch, _ in fresh for key in batch]
+        store.catalog.cache_vectors(embedding, keys, np.concatenate([vectors for _, vectors in fresh]))
+        fresh.clear()
+
+
+_Missing = tuple[bytes, str, bool]
+"""The key of a vector, the text, and whether it is a question."""
+
+
+def _batches(missing: Sequence[_Missing], most_chars: int) -> Iterator[list[_Missing]]:
+    """Texts, or questions, that are embedded in one call."""
+    batch: list[_Missing] = []
+    chars = 0
+    for entry in missing:
+        if batch and (entry[2] != batch[0][2] or chars + len(entry[1]) > most_chars):
+            yield batch
+            batch, chars = [], 0
+        batch.append(entry)
+        chars += len(entry[1])
+    if batch:
+        yield batch
+
+
+def _notes(skipped: Iterable[Skipped]) -> dict[str, str]:
     """What `persona status` tells of the last ingest."""
-    skipped = [{"path": s.path, "template": s.reason.template, "values": s.reason.values} for s in plan.skipped]
+    listed = [{"path": s.path, "template": s.reason.template, "values": s.reason.values} for s in skipped]
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    return {"last_ingest": json.dumps({"at": now, "skipped": skipped}, default=str, ensure_ascii=False)}
+    return {"last_ingest": json.dumps({"at": now, "skipped": listed}, default=str, ensure_ascii=False)}
+
+
+def _report(plan: Plan, chunks: int, embedding: str, embedded: int, generation: int, start: float) -> Report:
+    seconds = round(time.perf_counter() - start, 3)
+    return Report(plan.counts(), plan.changes(), chunks, plan.skipped, embedding, embedded, generation, seconds)

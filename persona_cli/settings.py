@@ -36,6 +36,10 @@ class Settings(BaseSettings):
     top_k: int = Field(4, ge=1, le=20, description="passages an answer is made from")
     max_question_chars: int = Field(4_000, ge=1, le=100_000, description="longest question taken, in characters")
     refuse_below: float = Field(0.3, ge=0, le=1, description="support under which a question is refused, 0..1")
+    max_file_bytes: int = Field(50_000_000, ge=1_000, description="largest file that is read, in bytes")
+    file_timeout_s: float = Field(
+        60, gt=0, le=3_600, description="longest time an office file may take to be read, in seconds"
+    )
     model_timeout_s: float = Field(60, gt=0, le=3_600, description="longest silence of the endpoint, in seconds")
     max_answer_tokens: int = Field(
         2_000, ge=16, le=100_000, description="longest answer asked of a language model, in tokens"

@@ -2,26 +2,34 @@
 
 import json
 import os
+import shutil
 import socket
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from itertools import chain
+from io import FileIO
 from pathlib import Path
 from threading import Lock
-from typing import Any, TextIO
+from typing import Any
 
 import portalocker
 
+from persona_cli.catalog import FILE_NAME as CATALOG_NAME
 from persona_cli.catalog import Catalog, Snapshot
-from persona_cli.errors import IndexDamaged, StoreBusy, StoreMissing, StoreUnwritable
-from persona_cli.index import Generation, Index
-from persona_cli.models import ChunkId, Document, IndexRow
+from persona_cli.errors import IndexDamaged, StoreBusy, StoreError, StoreMissing, StoreUnwritable
+from persona_cli.index import Content, Generation, Index
+from persona_cli.models import Chunk, ChunkId, Document, IndexRow
+from persona_cli.persona.languages import count_languages
 
 LOCK_NAME = "writer.lock"
+SIGNATURE_BYTES = 500
+"""Longest signature that is read from it."""
+ERASE_WAIT_S = 5.0
+"""How long `forget` waits for readers of an older generation before it removes that from under them."""
 REPAIR_WAIT_S = 120
 """How long a reader waits for a writer before it rebuilds a damaged index itself."""
 
@@ -31,8 +39,13 @@ class Status:
     """What a store holds.
 
     Attributes:
-        pairs: chunks that are a question with its recorded answer.
-        bytes: size of all its files.
+        pairs: chunks that are what was asked with what was answered.
+        speakers: chunks by who said them, where the files tell, most first.
+        languages: chunks by language, ISO 639-1, most first.
+        first_date: the earliest date at which something was said, ISO 8601; None when no file tells.
+        names: what the person goes by in dialogues.
+        redacted: whether what tells who somebody is gets masked.
+        bytes: size of all its files; `catalog_bytes` and `index_bytes` are parts of it.
         last_ingest: when it ended, ISO 8601 in UTC.
         skipped: what could not be read then: "path", and "template" and "values" of the reason.
     """
@@ -41,10 +54,18 @@ class Status:
     documents: int
     chunks: int
     pairs: int
+    speakers: Mapping[str, int]
+    languages: Mapping[str, int]
+    first_date: str | None
+    last_date: str | None
+    names: Sequence[str]
+    redacted: bool
     embedding: str
     generation: int
     index_is_whole: bool
     bytes: int
+    catalog_bytes: int
+    index_bytes: int
     last_ingest: str
     skipped: Sequence[Mapping[str, Any]]
 
@@ -109,27 +130,58 @@ class Store:
         """
         path = self.folder / LOCK_NAME
         try:
-            file = path.open("r+" if path.exists() else "w+", encoding="utf-8")
+            file = path.open("a+b", buffering=0)
         except OSError as error:
             raise StoreUnwritable("cannot write to {db!r}: {why}", db=str(self.folder), why=error.strerror) from error
         with file:
             until = time.monotonic() + wait_s
             while not _locked(file):
                 if time.monotonic() >= until:
-                    raise StoreBusy(
-                        "{db!r} is being written to by {holder}: wait until it is done",
-                        db=str(self.folder),
-                        holder=_holder(file.read()),
-                    )
+                    raise _held(file, self.folder)
                 time.sleep(0.1)
             _sign(file)
             yield
             file.truncate(0)
 
-    def publish(self, put: Sequence[Document], remove: Iterable[str], notes: Mapping[str, str], embedding: str) -> int:
+    @contextmanager
+    def taking_space(self, chunks: Sequence[Chunk], embedding: str) -> Iterator[None]:
+        """While new chunks are embedded and published: where there is no space for it, say how much it takes."""
+        try:
+            yield
+        except StoreUnwritable as error:
+            with self.catalog.snapshot() as snapshot:
+                vector_bytes = snapshot.vector_bytes(embedding)
+            takes = _space(chunks, vector_bytes) + sum(_sizes(self.folder / "index").values())
+            free = shutil.disk_usage(self.folder).free
+            if free > takes:
+                raise
+            raise StoreUnwritable(
+                "no space left for {db!r}: it takes about {takes:.1f} MB, and {free:.1f} MB are free; make room and run"
+                " it again",
+                db=str(self.folder),
+                takes=takes / 1e6,
+                free=free / 1e6,
+            ) from error
+
+    def publish(
+        self,
+        put: Sequence[Document],
+        remove: Iterable[str],
+        notes: Mapping[str, str],
+        embedding: str,
+        *,
+        erase: bool = False,
+    ) -> int:
         """Build the next generation from what will be in the catalog, then publish both at once; its number.
 
         The vectors of all chunks must be cached under the model `embedding`. Call it under `writing`.
+
+        Args:
+            erase: leave no trace in any file of texts that are in no document any more.
+
+        Raises:
+            StoreUnwritable: no permission or no space; the store is as it was.
+            StoreBusy: published, but somebody still reads what was to be erased.
         """
         remove = list(remove)
         with self.catalog.snapshot() as snapshot:
@@ -139,31 +191,73 @@ class Store:
             for document in put:
                 numbered.append((document, [ChunkId(first + i) for i in range(len(document.chunks))]))
                 first += len(document.chunks)
-            kept = snapshot.index_rows(without=[*remove, *(d.source for d in put)])
-            new = (IndexRow.of(i, c) for document, ids in numbered for i, c in zip(ids, document.chunks, strict=True))
-            self.index.build(number, chain(kept, new), partial(snapshot.vectors, embedding))
+            new = {i: chunk for document, ids in numbered for i, chunk in zip(ids, document.chunks, strict=True)}
+            content = _content(snapshot, [*remove, *(document.source for document in put)], new, embedding)
+            # without a change to the documents it is the index that is to change: it was found to be damaged
+            serves = (put or remove) and not erase and snapshot.fact("embedding") == embedding
+            with self.taking_space(list(new.values()), embedding):
+                self.index.build(number, content, snapshot.generation if serves else None)
         notes = {**notes, "last_chunk": str(first - 1), "embedding": embedding}
-        self.catalog.publish(number, numbered, remove, notes)
-        self.index.sweep(keep=number)
+        with self.taking_space(list(new.values()), embedding):
+            try:
+                self.catalog.publish(number, numbered, remove, notes, erase)
+            except StoreError:
+                self.index.sweep(keep=number - 1)
+                raise
+        if erase:
+            self.catalog.flush()
+        self.index.sweep(keep=number, force_after_s=ERASE_WAIT_S if erase else None)
         return number
+
+    def forget(self, sources: Sequence[str]) -> None:
+        """Remove documents, and every trace of their texts in any file of the store.
+
+        Raises:
+            StoreBusy: another process writes to it, or does not stop to read what is to be erased.
+            StoreUnwritable: no permission or no space; the store is as it was.
+        """
+        with self.writing():
+            with self.catalog.snapshot() as snapshot:
+                embedding = snapshot.fact("embedding") or ""
+                last = _last_ingest(snapshot)
+            last["skipped"] = [entry for entry in last["skipped"] if entry["path"] not in sources]
+            notes = {"last_ingest": json.dumps(last, ensure_ascii=False)}
+            self.publish([], sources, notes, embedding, erase=True)
 
     def status(self) -> Status:
         """What the store holds. Raises: StoreMissing: nothing has been published yet."""
         with self.catalog.snapshot() as snapshot:
             number = self._published(snapshot)
-            last = json.loads(snapshot.fact("last_ingest") or '{"at": "", "skipped": []}')
-            return Status(
-                db=str(self.folder),
-                documents=len(snapshot.documents()),
-                chunks=snapshot.count_chunks(),
-                pairs=snapshot.count_chunks(pairs=True),
-                embedding=snapshot.fact("embedding") or "",
-                generation=number,
-                index_is_whole=self.index.is_whole(number),
-                bytes=sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()),
-                last_ingest=last["at"],
-                skipped=last["skipped"],
+            said = list(snapshot.said())
+            facts = {name: snapshot.fact(name) for name in ("embedding", "names", "redact")}
+            documents, pairs, last = (
+                len(snapshot.documents()),
+                snapshot.count_chunks(pairs=True),
+                _last_ingest(snapshot),
             )
+        dates = sorted(date for _, _, date in said if date)
+        sizes = _sizes(self.folder)
+        index = self.folder / "index"
+        return Status(
+            db=str(self.folder),
+            documents=documents,
+            chunks=len(said),
+            pairs=pairs,
+            speakers=dict(Counter(speaker for _, speaker, _ in said if speaker).most_common()),
+            languages=dict(count_languages(text for text, _, _ in said).most_common()),
+            first_date=dates[0] if dates else None,
+            last_date=dates[-1] if dates else None,
+            names=json.loads(facts["names"] or "[]"),
+            redacted=facts["redact"] == "yes",
+            embedding=facts["embedding"] or "",
+            generation=number,
+            index_is_whole=self.index.is_whole(number),
+            bytes=sum(sizes.values()),
+            catalog_bytes=sum(size for path, size in sizes.items() if path.name.startswith(CATALOG_NAME)),
+            index_bytes=sum(size for path, size in sizes.items() if path.is_relative_to(index)),
+            last_ingest=last["at"],
+            skipped=last["skipped"],
+        )
 
     def repair(self, number: int) -> None:
         """Build the index anew from the catalog, unless generation `number` has been followed by another already."""
@@ -201,7 +295,42 @@ class Store:
             del self._users[number]
 
 
-def _locked(file: TextIO) -> bool:
+def _content(snapshot: Snapshot, without: Iterable[str], new: Mapping[ChunkId, Chunk], embedding: str) -> Content:
+    """What the index is to hold: the catalog's chunks without those of some documents, then new ones."""
+
+    def texts_of(ids: Sequence[ChunkId]) -> Iterator[tuple[ChunkId, str]]:
+        yield from snapshot.texts(i for i in ids if i not in new)
+        yield from ((i, new[i].whole) for i in ids if i in new)
+
+    rows = [*snapshot.index_rows(without), *(IndexRow.of(i, chunk) for i, chunk in new.items())]
+    return Content(rows, texts_of, partial(snapshot.vectors, embedding))
+
+
+def _sizes(folder: Path) -> dict[Path, int]:
+    """The files in a folder with their sizes; a generation may go while we look."""
+    sizes: dict[Path, int] = {}
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            sizes[path] = path.stat().st_size if path.is_file() else 0
+    return sizes
+
+
+def _space(chunks: Sequence[Chunk], vector_bytes: int) -> int:
+    """About how many bytes publishing new chunks takes, beside a copy of the published generation.
+
+    A vector is kept in the catalog, in its log and in the index, and so are the texts; the index has a covariance too.
+    """
+    vectors = sum(2 if chunk.question else 1 for chunk in chunks)
+    chars = sum(len(chunk.whole) for chunk in chunks)
+    return 1_000_000 + vector_bytes**2 // 4 + vectors * (3 * vector_bytes + 1_000) + 10 * chars
+
+
+def _last_ingest(snapshot: Snapshot) -> dict[str, Any]:
+    last: dict[str, Any] = json.loads(snapshot.fact("last_ingest") or '{"at": "", "skipped": []}')
+    return last
+
+
+def _locked(file: FileIO) -> bool:
     try:
         portalocker.lock(file, portalocker.LOCK_EX | portalocker.LOCK_NB)
     except portalocker.LockException:
@@ -209,16 +338,24 @@ def _locked(file: TextIO) -> bool:
     return True
 
 
-def _sign(file: TextIO) -> None:
+def _sign(file: FileIO) -> None:
     now = datetime.now(UTC).isoformat(timespec="seconds")
     file.truncate(0)
-    json.dump({"pid": os.getpid(), "host": socket.gethostname(), "since": now}, file)
-    file.flush()
+    with suppress(OSError):  # on a full disk the lock holds all the same
+        file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": now}).encode())
 
 
-def _holder(signature: str) -> str:
+def _held(file: FileIO, folder: Path) -> StoreBusy:
+    """Somebody else has the lock: whoever signed it."""
+    file.seek(0)
     try:
-        holder = json.loads(signature)
-        return f"process {holder['pid']} on {holder['host']} since {holder['since']}"
+        holder = json.loads(file.read(SIGNATURE_BYTES))
+        return StoreBusy(
+            "{db!r} is being written to by process {pid} on {host} since {since}: wait until it is done",
+            db=str(folder),
+            pid=holder["pid"],
+            host=holder["host"],
+            since=holder["since"],
+        )
     except (ValueError, KeyError, TypeError):
-        return "another process"
+        return StoreBusy("{db!r} is busy: another process is writing to it, try again", db=str(folder))

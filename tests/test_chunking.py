@@ -9,7 +9,7 @@ from persona_cli.chunking import MAX_COLUMNS, chunk
 from persona_cli.errors import LoadError
 from persona_cli.loading import load
 from persona_cli.loading.decoding import clean, decode
-from persona_cli.models import Chunk, Markup, Segment
+from persona_cli.models import Chunk, Dialogue, Markup, Segment
 
 KOREAN = "내 템포대로 쳐지면서 말했어야 하는데 그러지 못했습니다. "
 ENGLISH = "He was a key figure in the Scientific Revolution. "
@@ -21,6 +21,12 @@ def fold(text: str) -> str:
 
 def letters(text: str) -> str:
     return re.sub(r"[\W_]", "", text)
+
+
+def segments_in(name: str, data: bytes) -> list[Segment]:
+    reading = load(name, data)
+    assert not isinstance(reading, Dialogue)
+    return list(reading)
 
 
 def columns(text: str) -> int:
@@ -127,7 +133,7 @@ def test_locators_hold_in_every_encoding(name: str, encoding: str, newline: str)
     written = ["", "머리말", "", *[KOREAN * 8, "", "- 둘째", ""] * 9, "끝"]
     data = newline.join(written).encode(encoding)
     lines = decode(data).split("\n")
-    found = chunk(load(name, data))
+    found = chunk(segments_in(name, data))
     assert len(lines) == len(written)
     assert len(found) > 5
     assert all(fold(c.text) == fold("\n".join(lines_of(c, lines))) for c in found)
@@ -155,7 +161,7 @@ DOCUMENTS = st.lists(LINES, max_size=40).flatmap(
 def test_the_lines_of_a_locator_hold_the_words_of_the_chunk(text: str, name: str) -> None:
     text = clean(text)
     try:
-        found = chunk(load(name, text.encode()))
+        found = chunk(segments_in(name, text.encode()))
     except LoadError:
         return
     lines = text.split("\n")
@@ -173,12 +179,40 @@ def test_the_lines_of_a_locator_hold_the_words_of_the_chunk(text: str, name: str
             assert all(fold(part) in fold(line) for part, line in zip(written, named, strict=True))
 
 
+@pytest.mark.parametrize(
+    ("segment", "locator"),
+    [
+        (Segment("a b", unit="page", marks=[(0, "3")]), "page 3"),
+        (Segment("a b", unit="page", marks=[(0, "3"), (2, "4")]), "pages 3-4"),
+        (Segment("a b", marks=[(0, "00:12:03"), (2, "00:12:31")]), "00:12:03-00:12:31"),
+        (Segment("a\nb", question="c", unit="line", marks=[(0, "7"), (0, "9"), (2, "10")]), "lines 7-10"),
+        (Segment("a", unit="row", marks=[(0, "2")], heading="The room"), "The room, row 2"),
+    ],
+)
+def test_marks_tell_the_place_from_the_question_to_the_end_of_the_answer(segment: Segment, locator: str) -> None:
+    assert [c.locator for c in chunk([segment])] == [locator]
+
+
+def test_each_piece_of_a_marked_text_has_the_places_it_reaches_over() -> None:
+    pages = ["".join(f"{page}쪽 {n}번째로 {KOREAN}" for n in range(9)) for page in range(1, 5)]
+    offsets = [sum(map(len, pages[:at])) for at in range(4)]
+    text = "".join(pages)
+    marks = [(offset, str(page)) for page, offset in enumerate(offsets, 1)]
+    found = chunk([Segment(text, unit="page", marks=marks)])
+    assert len(found) > 2
+    assert any("-" in piece.locator for piece in found)
+    for piece in found:
+        at = text.index(piece.text)
+        first, last = (max(n for n, o in enumerate(offsets, 1) if o <= end) for end in (at, at + len(piece.text) - 1))
+        assert piece.locator == (f"page {first}" if first == last else f"pages {first}-{last}")
+
+
 @given(DOCUMENTS)
 @settings(deadline=None)
 def test_plain_text_is_loaded_without_loss_of_words(text: str) -> None:
     text = re.sub(r"[QA]: |1\. ", "", clean(text))
     try:
-        segments = load("a.txt", text.encode())
+        segments = segments_in("a.txt", text.encode())
     except LoadError:
         segments = []
     kept = letters("".join((s.question or "") + s.text for s in segments))

@@ -211,7 +211,8 @@ def docs(tmp_path: Path) -> Path:
 def test_ingest_shows_its_phases_on_a_terminal(docs: Path) -> None:
     shown = on_terminal("ingest", "docs", cwd=docs.parent)
     assert "reading" in shown
-    assert "embedding texts" in shown
+    assert "embedding" in shown
+    assert "characters/s" in shown
     assert "documents: 1 added" in shown
 
 
@@ -226,7 +227,7 @@ def test_what_could_not_be_read_is_named_and_strict_makes_it_fail(docs: Path) ->
 def test_a_dry_run_says_what_it_would_do_and_leaves_the_store_alone(docs: Path) -> None:
     make_store(docs.parent / "vector_store")
     done = persona("ingest", "docs", "--dry-run", cwd=docs.parent)
-    assert done.stdout.startswith("would be: 1 added")
+    assert done.stdout.startswith("+ docs/faq.txt\nwould be: 1 added")
     assert json.loads(persona("status", "--json", cwd=docs.parent).stdout)["generation"] == 1
 
 

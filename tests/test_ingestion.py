@@ -1,4 +1,5 @@
 import os
+import time
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,16 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from persona_cli.comparison import source_of
 from persona_cli.embedding import LOCAL
 from persona_cli.errors import ModelUnavailable, StoreMissing
-from persona_cli.ingestion import Report, ingest, source_of
+from persona_cli.ingestion import Report, ingest, preview
 from persona_cli.models import Matrix, Vector
+from persona_cli.reading import Memory, Rules
 from persona_cli.store import Store
 from tests.stores import embed
 
 
 class CountingEmbedder:
     """The real vectors, with a count of the texts they were asked for, and a point from which it fails."""
+
+    batch_chars = 100
 
     def __init__(self, model: str = LOCAL, fail_after: int | None = None) -> None:
         self.model = model
@@ -53,11 +58,16 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def run(
-    store: Store, *paths: Path, embedder: CountingEmbedder | None = None, prune: bool = True, dry_run: bool = False
+    store: Store,
+    *paths: Path,
+    embedder: CountingEmbedder | None = None,
+    prune: bool = True,
+    rules: Rules | None = None,
+    memory: Memory | None = None,
 ) -> tuple[Report, list[str]]:
     """Ingest; the report and the texts that were embedded."""
     embedder = embedder or CountingEmbedder()
-    report = ingest(paths, store, lambda _: embedder, embedder.model, prune=prune, dry_run=dry_run)
+    report = ingest(paths, store, lambda _: embedder, embedder.model, rules=rules, prune=prune, memory=memory)
     return report, embedder.texts
 
 
@@ -122,10 +132,50 @@ def test_ingesting_one_folder_leaves_documents_from_elsewhere_alone(store: Store
     assert sources(store) == {"docs/faq.txt", "docs/post.md", "docs2/other.txt"}
 
 
-def test_a_dry_run_tells_the_plan_and_does_nothing(store: Store, docs: Path) -> None:
-    report, texts = run(store, docs, dry_run=True)
-    assert report.documents["added"] == 2
-    assert (report.generation, texts, sources(store)) == (0, [], set())
+def plan_of(report: Report) -> list[tuple[str, str, str | None]]:
+    return [(change.what, change.source, change.before) for change in report.changes]
+
+
+def test_a_preview_needs_no_store(docs: Path, tmp_path: Path) -> None:
+    report = preview([docs], tmp_path / "vector_store", None, LOCAL)
+    assert plan_of(report) == [("added", "docs/faq.txt", None), ("added", "docs/post.md", None)]
+    assert (report.chunks, report.generation) == (3, 0)
+    assert not (tmp_path / "vector_store").exists()
+
+
+def test_a_preview_names_what_becomes_of_each_document_and_does_nothing(store: Store, docs: Path) -> None:
+    run(store, docs)
+    (docs / "faq.txt").rename(docs / "answers.txt")
+    (docs / "post.md").write_text("# Moving\n\nI did not move.\n", encoding="utf-8")
+    (docs / "new.txt").write_text("새로운 말이에요.\n", encoding="utf-8")
+    report = preview([docs], store.folder, store, LOCAL)
+    assert plan_of(report) == [
+        ("renamed", "docs/answers.txt", "docs/faq.txt"),
+        ("added", "docs/new.txt", None),
+        ("updated", "docs/post.md", None),
+    ]
+    assert report.documents == {"added": 2, "updated": 1, "unchanged": 0, "removed": 1, "skipped": 0}
+    assert report.chunks == 4
+    assert sources(store) == {"docs/faq.txt", "docs/post.md"}
+    again, _ = run(store, docs)
+    assert (again.changes, again.documents, again.chunks) == (report.changes, report.documents, report.chunks)
+
+
+def test_a_folder_that_is_empty_now_removes_nothing(store: Store, docs: Path) -> None:
+    run(store, docs)
+    for file in docs.iterdir():
+        file.unlink()
+    with pytest.raises(StoreMissing, match="persona forget"):
+        run(store, docs)
+    assert sources(store) == {"docs/faq.txt", "docs/post.md"}
+
+
+def test_a_file_without_words_any_more_leaves_the_store(store: Store, docs: Path) -> None:
+    run(store, docs)
+    (docs / "faq.txt").write_text("\n")
+    report, _ = run(store, docs)
+    assert (report.documents["removed"], report.documents["skipped"]) == (1, 1)
+    assert sources(store) == {"docs/post.md"}
 
 
 def test_a_file_that_became_unreadable_keeps_its_last_good_version(store: Store, docs: Path) -> None:
@@ -213,3 +263,73 @@ def test_phases_are_told_as_they_go(store: Store, docs: Path) -> None:
     embedder = CountingEmbedder()
     ingest([docs], store, lambda _: embedder, LOCAL, progress=lambda *step: told.append(step))
     assert [phase for phase, done, total in told if done == total] == ["read", "embed", "publish"]
+
+
+def age(folder: Path) -> None:
+    """Make files look as if nobody had touched them for an hour."""
+    for file in folder.iterdir():
+        os.utime(file, (time.time() - 3600,) * 2)
+
+
+def test_a_memory_saves_opening_what_was_not_touched(store: Store, docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (docs / "photo.txt").write_bytes(b"\x00\x01\x02" * 50)
+    age(docs)
+    memory, opened = Memory(), []
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: (opened.append(path.name), read_bytes(path))[1])
+    run(store, docs, memory=memory)
+    assert sorted(n for n in opened if n.endswith((".txt", ".md"))) == ["faq.txt", "photo.txt", "post.md"]
+    opened.clear()
+    report, _ = run(store, docs, memory=memory)
+    assert (report.documents["unchanged"], report.documents["skipped"]) == (2, 1)
+    assert not [name for name in opened if name.endswith((".txt", ".md"))]
+
+
+def test_a_memory_notices_an_edit_that_keeps_size_and_time(store: Store, docs: Path) -> None:
+    """Two writes within one tick of the file system's clock look alike, so a file just written is not remembered."""
+    memory = Memory()
+    faq = docs / "faq.txt"
+    run(store, docs, memory=memory)
+    stamp = faq.stat().st_mtime_ns
+    faq.write_bytes(faq.read_bytes().replace("보류".encode(), "결재".encode()))
+    os.utime(faq, ns=(stamp, stamp))
+    report, _ = run(store, docs, memory=memory)
+    assert report.documents["updated"] == 1
+
+
+def test_a_file_over_the_limit_is_named_with_its_size(store: Store, docs: Path) -> None:
+    (docs / "big.txt").write_text("말" * 400_000, encoding="utf-8")
+    report, _ = run(store, docs, rules=Rules(max_bytes=1_000_000))
+    (skipped,) = report.skipped
+    assert str(skipped.reason).startswith("1 MB, and at most 1 MB are read")
+
+
+def test_what_cannot_be_read_masked_does_not_stay_unmasked(store: Store, docs: Path) -> None:
+    run(store, docs)
+    (docs / "faq.txt").write_bytes(b"\x00\x01\x02" * 50)
+    run(store, docs)
+    assert "docs/faq.txt" in sources(store)
+    run(store, docs, rules=Rules(redact=True))
+    assert sources(store) == {"docs/post.md"}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "names", "redact", "same"),
+    [
+        ("text/2", (), False, True),
+        ("text/2", ("자두",), False, True),
+        ("text/1", (), False, False),
+        ("text/2 as 자두", ("자두",), False, True),
+        ("text/2 as 자두", (), False, True),
+        ("text/2 as 자두", ("한결",), False, False),
+        ("text/2", (), True, False),
+        ("text/2 redacted", (), True, True),
+        ("text/2 redacted as 자두", ("자두",), True, True),
+        ("text/2 redacted as 자두", ("자두",), False, False),
+        ("text/2 as a redacted man", ("a redacted man",), True, False),
+    ],
+)
+def test_a_document_is_read_again_when_it_would_be_read_otherwise(
+    recorded: str, names: tuple[str, ...], redact: bool, same: bool
+) -> None:
+    assert Rules(names, redact).is_current("text/2", recorded) is same

@@ -245,6 +245,7 @@ class Counting:
     """An embedder that notes how many texts it was given."""
 
     model = "counting"
+    batch_chars = 1_000
 
     def __init__(self) -> None:
         self.embedded = 0

@@ -258,8 +258,8 @@ def test_documents_come_back_as_they_were_put(folder: Path) -> None:
     store = Store(folder)
     with store.catalog.snapshot() as snapshot:
         assert snapshot.documents()["faq.txt"] == Document("faq.txt", "3", 1, "text/1")
-        rows = list(snapshot.index_rows())
-        stored = snapshot.chunks([row.id for row in rows])
+        ids = [row.id for row in snapshot.index_rows()]
+        stored = snapshot.chunks(ids)
         assert [s.chunk for s in stored.values() if s.source == "faq.txt"] == FAQ
-        assert rows[0].whole == f"{FAQ[0].question}\n{FAQ[0].text}"
+        assert dict(snapshot.texts(ids))[ids[0]] == f"{FAQ[0].question}\n{FAQ[0].text}"
     store.close()

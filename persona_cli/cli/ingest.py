@@ -1,20 +1,28 @@
 """`persona ingest`."""
 
+import json
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from persona_cli.cli.boundary import FAILED
+from persona_cli.cli.boundary import FAILED, complain
 from persona_cli.cli.output import Db, Json, plain, print_json
+from persona_cli.errors import PersonaError, SpeakerNeeded, StoreMissing
 from persona_cli.language import say
 
 if TYPE_CHECKING:
     from persona_cli.ingestion import Report
     from persona_cli.models import Progress
+
+RETRY_S = 15
+"""How long a change that could not be published waits for the next try, in seconds, while folders are watched."""
+MARKS = {"added": "+", "updated": "~", "removed": "-", "renamed": ">"}
 
 
 def ingest(
@@ -22,10 +30,38 @@ def ingest(
         list[Path] | None, typer.Argument(metavar="PATH...", exists=True, help=say("Files and folders to read."))
     ] = None,
     db: Db = None,
+    speakers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--speaker",
+            metavar="NAME",
+            help=say("Who the person is in chats and transcripts; again for other names they go by."),
+        ),
+    ] = None,
+    profile: Annotated[
+        Path | None,
+        typer.Option(
+            "--persona",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help=say("The persona.toml to use (default: one in an ingested folder)."),
+        ),
+    ] = None,
     prune: Annotated[
         bool,
         typer.Option("--prune/--no-prune", help=say("Remove from the store what is gone from an ingested folder.")),
     ] = True,
+    redact: Annotated[
+        bool | None,
+        typer.Option(
+            "--redact/--no-redact",
+            help=say("Mask telephone, identity, card and account numbers, e-mail addresses and others' names."),
+        ),
+    ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help=say("Go on following the folders, and publish what changes."))
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help=say("Show what would be done, and do nothing."))] = False,
     strict: Annotated[bool, typer.Option("--strict", help=say("Exit with 1 when a file had to be skipped."))] = False,
     reembed: Annotated[
@@ -37,30 +73,92 @@ def ingest(
     """Read a person's words from files and folders into a store."""
     if not paths and not reembed:
         raise typer.BadParameter(say("which files or folders? Give at least one PATH"))
+    if watch and (dry_run or not paths):
+        raise typer.BadParameter(say("--watch needs a PATH, and goes without --dry-run"))
     from persona_cli import assembly, ingestion
+    from persona_cli.reading import Memory
     from persona_cli.settings import load_settings
 
+    paths = paths or []
     settings = load_settings(db=db)
-    store = assembly.open_store(settings, create=not dry_run)
-    choose = assembly.preferred_embedding if reembed else lambda settings: assembly.choose_embedding(store, settings)
-    embedding = choose(settings)
+    absent = dry_run and not assembly.has_store(settings)
+    store = None if absent else assembly.open_store(settings, create=not dry_run)
+    embedding = assembly.preferred_embedding(settings) if reembed else assembly.choose_embedding(store, settings)
+    memory = Memory()
+
+    def run(names: list[str]) -> "Report":
+        rules = assembly.choose_rules(store, settings, paths, names, profile, redact)
+        with _progress() as progress:
+            if store is None or dry_run:
+                return ingestion.preview(
+                    paths, settings.db, store, embedding, rules=rules, prune=prune, progress=progress
+                )
+            return ingestion.ingest(
+                paths,
+                store,
+                lambda name: assembly.build_embedder(name, settings),
+                embedding,
+                rules=rules,
+                prune=prune,
+                memory=memory,
+                progress=progress,
+            )
+
     print(assembly.describe_embedding(embedding, settings), file=sys.stderr)
-    with _progress() as progress:
-        report = ingestion.ingest(
-            paths or [],
-            store,
-            lambda name: assembly.build_embedder(name, settings),
-            embedding,
-            prune=prune,
-            dry_run=dry_run,
-            progress=progress,
-        )
-    if as_json:
-        print_json(_as_json(report))
-    else:
-        _print(report, dry_run)
+    report = _with_speaker(run, speakers or [])
+    _show(report, dry_run, as_json, compact=watch)
+    if watch:
+        _follow(paths, settings.db, lambda: run(speakers or []), as_json)
     if strict and report.skipped:
         raise typer.Exit(FAILED)
+
+
+def _with_speaker(run: "Callable[[list[str]], Report]", names: list[str]) -> "Report":
+    """Run; when it must be known who the person is and somebody sits at the terminal, ask and run again."""
+    try:
+        return run(names)
+    except SpeakerNeeded as needed:
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise
+        return run([_ask_speaker(needed)])
+
+
+def _ask_speaker(needed: SpeakerNeeded) -> str:
+    known = list(needed.speakers)
+    print(say("several people speak here. Who is the person?"), file=sys.stderr)
+    for number, name in enumerate(known, 1):
+        turns = say("{turns} turns", turns=needed.speakers[name])
+        print(plain(f"{number:>4}  {name}  ({turns})"), file=sys.stderr)
+    while True:
+        answer: str = typer.prompt(say("number or name"), err=True).strip()
+        if answer.isdecimal() and 1 <= int(answer) <= len(known):
+            return known[int(answer) - 1]
+        if answer in known:
+            return answer
+
+
+def _follow(paths: list[Path], store: Path, run: "Callable[[], Report]", as_json: bool) -> None:
+    """Publish what changes until Ctrl-C; what fails is said once and tried again."""
+    from persona_cli.watching import changes
+
+    print(say("watching; Ctrl-C ends it"), file=sys.stderr)
+    failed_at = 0.0
+    for changed in changes(paths, store, tick_ms=1_000):
+        if not changed and not (failed_at and time.monotonic() - failed_at > RETRY_S):
+            continue
+        try:
+            report = run()
+        except StoreMissing as error:  # the folder is empty just now
+            complain(say(error.template, **error.values))
+            continue
+        except PersonaError as error:
+            if not failed_at:
+                complain(say(error.template, **error.values))
+            failed_at = time.monotonic()
+            continue
+        failed_at = 0.0
+        if report.changes:
+            _show(report, False, as_json, compact=True)
 
 
 @contextmanager
@@ -70,24 +168,40 @@ def _progress() -> "Iterator[Progress]":
         yield lambda phase, done, total: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    names = {"read": say("reading"), "embed": say("embedding texts"), "publish": say("publishing")}
+    names = {
+        "read": (say("reading"), say("files/s")),
+        "embed": (say("embedding"), say("characters/s")),
+        "publish": (say("publishing"), ""),
+    }
     rate = TextColumn("{task.fields[rate]}")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), rate, TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), rate, TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, TaskID] = {}
+        started: dict[str, float] = {}
 
         def show(phase: str, done: int, total: int) -> None:
+            name, unit = names[phase]
             if phase not in tasks:
-                tasks[phase] = bars.add_task(names[phase], total=total, rate="")
-            speed = bars.tasks[tasks[phase]].speed
-            bars.update(tasks[phase], completed=done, total=total, rate=f"{speed:.0f}/s" if speed else "")
+                tasks[phase], started[phase] = bars.add_task(name, total=total, rate=""), time.monotonic()
+            seconds = time.monotonic() - started[phase]
+            rate = f"{done / seconds:,.0f} {unit}" if unit and done and seconds else ""
+            bars.update(tasks[phase], completed=done, total=total, rate=rate)
 
         yield show
 
 
-def _as_json(report: "Report") -> dict[str, object]:
+def _show(report: "Report", dry_run: bool, as_json: bool, compact: bool = False) -> None:
+    if as_json and compact:
+        print(json.dumps(_as_json(report, dry_run), ensure_ascii=False), flush=True)
+    elif as_json:
+        print_json(_as_json(report, dry_run))
+    else:
+        _print(report, dry_run)
+
+
+def _as_json(report: "Report", dry_run: bool) -> dict[str, object]:
     return {
         "documents": dict(report.documents),
         "chunks": report.chunks,
@@ -96,6 +210,7 @@ def _as_json(report: "Report") -> dict[str, object]:
         "embedded": report.embedded,
         "generation": report.generation,
         "seconds": report.seconds,
+        **({"changes": [asdict(change) for change in report.changes]} if dry_run else {}),
     }
 
 
@@ -108,7 +223,13 @@ def _print(report: "Report", dry_run: bool) -> None:
         **report.documents,
     )
     if dry_run:
+        for change in report.changes:
+            name = f"{change.before} → {change.source}" if change.before else change.source
+            print(plain(f"{MARKS[change.what]} {name}"))
         print(say("would be: {counts}", counts=counts))
         return
     print(say("documents: {counts}", counts=counts))
-    print(say("the store holds {chunks} chunks; took {seconds:.1f} s", chunks=report.chunks, seconds=report.seconds))
+    print(
+        say("the store holds {chunks} chunks; took {seconds:.1f} s", chunks=report.chunks, seconds=report.seconds),
+        flush=True,
+    )

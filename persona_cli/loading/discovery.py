@@ -15,7 +15,7 @@ from persona_cli.loading.decoding import decode
 IGNORE_FILE = ".personaignore"
 """Names, in the syntax of .gitignore, what is not read in its folder and below."""
 
-_PASSED_OVER = ("node_modules", "__pycache__")
+_PASSED_OVER = ("node_modules", "__pycache__", "persona.toml")
 _REASONS = {
     errno.ENOENT: "no such file or folder",
     errno.ENOTDIR: "no such file or folder",
@@ -45,8 +45,8 @@ class Discovery:
 def discover(paths: Sequence[Path], exclude: Sequence[Path] = ()) -> Discovery:
     """The files under these paths.
 
-    Hidden files and folders, `node_modules`, `__pycache__` and what a `.personaignore` above them names are passed
-    over, unless they are named themselves.
+    Hidden files and folders, `node_modules`, `__pycache__`, `persona.toml` and what a `.personaignore` above them names
+    are passed over, unless they are named themselves.
 
     Args:
         exclude: folders that are never read, such as the store's.

@@ -1,0 +1,1 @@
+"""Who the person is: what is known of them beside their words."""
