@@ -357,5 +357,5 @@ def _held(file: FileIO, folder: Path) -> StoreBusy:
             host=holder["host"],
             since=holder["since"],
         )
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):  # Windows lets nobody else read what is locked
         return StoreBusy("{db!r} is busy: another process is writing to it, try again", db=str(folder))

@@ -5,11 +5,13 @@ whenever that function comes to read a file differently, so that files read by a
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import PurePath
 from typing import NamedTuple
 
-from persona_cli.errors import LoadError
-from persona_cli.loading.subtitles import read_srt, read_webvtt
+from persona_cli.errors import LoadError, NoWords
+from persona_cli.loading.office import TIMEOUT_S, read_document, read_html, read_letter, read_sheets
+from persona_cli.loading.subtitles import read_sami, read_subtitles
 from persona_cli.loading.tabular import read_csv, read_json, read_json_lines, read_tsv
 from persona_cli.loading.text import read_markdown, read_plain
 from persona_cli.models import Dialogue, Reading
@@ -22,10 +24,20 @@ class _Loader(NamedTuple):
     read: Callable[[bytes], Reading]
 
 
+class _OfficeLoader(NamedTuple):
+    """A loader that may take only so many seconds."""
+
+    name: str
+    read: Callable[[bytes, float], Reading]
+
+
+_DOCUMENTS = ("pdf", "docx", "pptx", "odt", "odp", "rtf", "epub", "hwp", "hwpx")
+_SHEETS = ("xlsx", "xls", "ods")
 _TEXT = _Loader("text/2", read_plain)
 _MARKDOWN = _Loader("markdown/2", read_markdown)
 _JSON_LINES = _Loader("jsonl/2", read_json_lines)
-_LOADERS = {
+_HTML = _OfficeLoader("html/1", read_html)
+_LOADERS: dict[str, _Loader | _OfficeLoader] = {
     "": _TEXT,
     ".txt": _TEXT,
     ".text": _TEXT,
@@ -36,27 +48,37 @@ _LOADERS = {
     ".json": _Loader("json/2", read_json),
     ".jsonl": _JSON_LINES,
     ".ndjson": _JSON_LINES,
-    ".srt": _Loader("srt/1", read_srt),
-    ".vtt": _Loader("webvtt/1", read_webvtt),
+    ".srt": _Loader("srt/1", read_subtitles),
+    ".vtt": _Loader("webvtt/1", read_subtitles),
+    ".smi": _Loader("sami/1", read_sami),
+    ".html": _HTML,
+    ".htm": _HTML,
+    ".eml": _OfficeLoader("eml/1", read_letter),
+    **{f".{name}": _OfficeLoader(f"{name}/1", partial(read_document, f".{name}")) for name in _DOCUMENTS},
+    **{f".{name}": _OfficeLoader(f"{name}/1", partial(read_sheets, f".{name}")) for name in _SHEETS},
 }
 _BLANK = b" \t\r\n\0\xef\xbb\xbf\xfe\xff"
 """Bytes of white space in any encoding, and of the marks before it."""
 
 
-def load(name: str, data: bytes) -> Reading:
+def load(name: str, data: bytes, timeout_s: float = TIMEOUT_S) -> Reading:
     """What a file says: at least one segment, or a dialogue of at least one turn.
 
     Args:
         name: the file's name; its suffix, in upper or lower case, tells the format.
         data: what is in the file.
+        timeout_s: longest time an office or web file may take, in seconds.
 
     Raises:
-        LoadError: there is no reader for such files, or this one cannot be read, or there is nothing in it.
+        NoWords: there is nothing in it.
+        LoadError: there is no reader for such files, or this one cannot be read.
     """
     loader = _loader(name)
-    reading = loader.read(data) if data.strip(_BLANK) else []
+    reading: Reading = []
+    if data.strip(_BLANK):
+        reading = loader.read(data, timeout_s) if isinstance(loader, _OfficeLoader) else loader.read(data)
     if not (reading.turns if isinstance(reading, Dialogue) else reading):
-        raise LoadError("empty")
+        raise NoWords("empty")
     return reading
 
 
@@ -69,7 +91,7 @@ def loader_name(name: str) -> str:
     return _loader(name).name
 
 
-def _loader(name: str) -> _Loader:
+def _loader(name: str) -> _Loader | _OfficeLoader:
     suffix = PurePath(name).suffix.lower()
     if suffix not in _LOADERS:
         raise LoadError("no reader for {suffix} files", suffix=suffix)
