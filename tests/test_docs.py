@@ -24,7 +24,7 @@ def test_every_setting_stands_in_the_table_with_its_default_and_meaning() -> Non
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "README.ko.md", "CONTRIBUTING.md", "docs/design.md", "docs/benchmarks.md"]
+    "name", ["README.md", "README.ko.md", "CONTRIBUTING.md", "docs/design.md", "docs/benchmarks.md", "docs/formats.md"]
 )
 def test_every_link_leads_to_a_file(name: str) -> None:
     page = ROOT / name
@@ -32,7 +32,7 @@ def test_every_link_leads_to_a_file(name: str) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("command", ["ingest", "ask", "serve", "status"])
+@pytest.mark.parametrize("command", ["ingest", "ask", "serve", "status", "forget"])
 def test_every_command_of_the_readme_explains_itself(command: str) -> None:
     assert f"persona {command}" in (ROOT / "README.md").read_text(encoding="utf-8")
     done = CliRunner().invoke(app, [command, "--help"])
