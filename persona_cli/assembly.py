@@ -1,6 +1,7 @@
 """Settings in, objects out: the only file that names concrete classes. What is heavy is imported when it is needed."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +33,7 @@ def open_store(settings: Settings, create: bool = False) -> Store:
 
 def has_store(settings: Settings) -> bool:
     """Whether there is something to open."""
-    return (settings.db / FILE_NAME).is_file()
+    return os.path.isfile(settings.db / FILE_NAME)  # a Path would raise where one may not look
 
 
 def choose_rules(

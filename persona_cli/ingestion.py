@@ -92,7 +92,8 @@ def ingest(
         embedded = 0
         stale = remembered not in (None, embedding)
         if plan.put or plan.remove or stale or unmasked or not store.index.is_whole(generation):
-            embedded = _embed(plan.put, stale, store, embedder_of, embedding, progress)
+            with store.taking_space([chunk for document in plan.put for chunk in document.chunks], embedding):
+                embedded = _embed(plan.put, stale, store, embedder_of, embedding, progress)
             progress("publish", 0, 1)
             generation = store.publish(plan.put, plan.remove, notes, embedding, erase=unmasked)
             progress("publish", 1, 1)

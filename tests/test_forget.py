@@ -81,7 +81,7 @@ def test_a_snapshot_that_is_held_open_is_waited_for_and_then_named(
     reader, writer = Store(store), Store(store)
     with reader.catalog.snapshot() as snapshot:
         snapshot.documents()
-        with pytest.raises(StoreBusy, match="catalog.sqlite3-wal"):
+        with pytest.raises(StoreBusy, match=r"catalog\.sqlite3-wal"):
             writer.forget(["docs/secret.txt"])
     reader.close()
     writer.close()
@@ -108,7 +108,7 @@ def test_an_unknown_document_is_named_with_the_nearest(store: Path, name: str, m
 
 def test_a_name_that_several_documents_have_is_refused(tmp_path: Path) -> None:
     opened = Store(make_store(tmp_path / "vector_store", {"a/faq.txt": FAQ, "b/faq.txt": POST}))
-    with pytest.raises(SourceUnknown, match="a/faq.txt, b/faq.txt"):
+    with pytest.raises(SourceUnknown, match=r"a/faq\.txt, b/faq\.txt"):
         sources_named(opened, "faq.txt")
     opened.close()
 

@@ -274,9 +274,15 @@ def age(folder: Path) -> None:
 def test_a_memory_saves_opening_what_was_not_touched(store: Store, docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (docs / "photo.txt").write_bytes(b"\x00\x01\x02" * 50)
     age(docs)
-    memory, opened = Memory(), []
+    memory = Memory()
+    opened: list[str] = []
     read_bytes = Path.read_bytes
-    monkeypatch.setattr(Path, "read_bytes", lambda path: (opened.append(path.name), read_bytes(path))[1])
+
+    def note(path: Path) -> bytes:
+        opened.append(path.name)
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", note)
     run(store, docs, memory=memory)
     assert sorted(n for n in opened if n.endswith((".txt", ".md"))) == ["faq.txt", "photo.txt", "post.md"]
     opened.clear()

@@ -23,6 +23,7 @@ class Boundary(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
         try:
+            _find_temporary_folder()
             return super().invoke(ctx)
         except PersonaError as error:
             complain(say(error.template, **error.values))
@@ -39,6 +40,16 @@ class Boundary(TyperGroup):
         except Exception as error:
             complain(say("this is a bug in persona: please report it with {log}", log=_log(error)))
             raise typer.Exit(BUG) from None
+
+
+def _find_temporary_folder() -> None:
+    """Let memory hold temporary files where no disk can: libraries want a folder for them when they are imported."""
+    import tempfile
+
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        tempfile.tempdir = "/dev/shm" if os.access("/dev/shm", os.W_OK) else os.curdir
 
 
 def complain(message: str) -> None:
