@@ -63,6 +63,7 @@ def ingest(
     rules: Rules | None = None,
     prune: bool = True,
     memory: Memory | None = None,
+    lenient: bool = False,
     progress: Progress = _silent,
 ) -> Report:
     """Bring a store in step with files and folders.
@@ -72,6 +73,7 @@ def ingest(
         embedding: the embedding model the store is to have.
         rules: how files are read; None takes the usual ones.
         prune: documents that are gone from an ingested folder leave the store.
+        lenient: skip a file when nobody said who of its speakers the person is, rather than stop.
         memory: what earlier calls of this process know of the files.
 
     Raises:
@@ -87,7 +89,16 @@ def ingest(
             known, generation = snapshot.documents(), snapshot.generation
             remembered = snapshot.fact("embedding")
             unmasked = rules.redact and snapshot.fact("redact") != "yes" and bool(known)
-        plan = compare(paths, store.folder, known, rules, prune=prune, memory=memory or Memory(), progress=progress)
+        plan = compare(
+            paths,
+            store.folder,
+            known,
+            rules,
+            prune=prune,
+            memory=memory or Memory(),
+            lenient=lenient,
+            progress=progress,
+        )
         notes = {**_notes(plan.skipped), **rules_as_facts(rules)}
         embedded = 0
         stale = remembered not in (None, embedding)
@@ -99,6 +110,7 @@ def ingest(
             progress("publish", 1, 1)
         else:
             store.catalog.set_facts(notes)
+            store.index.sweep(keep=generation)  # what was leased, or half made, when it should have gone
         with store.catalog.snapshot() as snapshot:
             chunks = snapshot.count_chunks()
     return _report(plan, chunks, embedding, embedded, generation, start)
@@ -126,7 +138,9 @@ def preview(
     if store:
         with store.catalog.snapshot() as snapshot:
             known, sizes, generation = snapshot.documents(), snapshot.chunk_counts(), snapshot.generation
-    plan = compare(paths, folder, known, rules or Rules(), prune=prune, memory=Memory(), progress=progress)
+    plan = compare(
+        paths, folder, known, rules or Rules(), prune=prune, memory=Memory(), lenient=False, progress=progress
+    )
     replaced = {*plan.remove, *(document.source for document in plan.put)}
     chunks = sum(size for source, size in sizes.items() if source not in replaced)
     chunks += sum(len(document.chunks) for document in plan.put)
@@ -141,6 +155,8 @@ def sources_named(store: Store, name: str) -> list[str]:
     """
     with store.catalog.snapshot() as snapshot:
         known = sorted(snapshot.documents())
+    if not name.strip():
+        raise SourceUnknown("an empty name is no document's: name one of the sources")
     name = unicodedata.normalize("NFC", name)
     for wanted in (name, source_of(Path(os.path.realpath(name)), store.folder)):
         if wanted in known:
@@ -152,7 +168,7 @@ def sources_named(store: Store, name: str) -> list[str]:
         return alike
     if alike:
         raise SourceUnknown("several documents are called {name!r}: {sources}", name=name, sources=", ".join(alike))
-    nearest = get_close_matches(name, known, n=1, cutoff=0.5)
+    nearest = get_close_matches(name, known, n=1, cutoff=0.75)
     if nearest:
         raise SourceUnknown("there is no document {name!r}: did you mean {nearest}?", name=name, nearest=nearest[0])
     raise SourceUnknown("there is no document {name!r} in {db!r}", name=name, db=str(store.folder))
