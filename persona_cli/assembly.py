@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from persona_cli.catalog import FILE_NAME
 from persona_cli.embedding import LOCAL, REMOTE_PREFIX, LocalEmbedder, RemoteEmbedder
-from persona_cli.errors import EmbeddingMismatch, PartMissing
+from persona_cli.errors import EmbeddingMismatch, PartMissing, SettingsError
 from persona_cli.language import say
 from persona_cli.llm import RemoteModel
 from persona_cli.models import ChatModel, Embedder
@@ -55,13 +55,16 @@ def choose_rules(
 
     Raises:
         ProfileError: the persona.toml cannot be used.
+        SettingsError: a name is empty.
     """
     remembered: dict[str, str] = {}
     if store:
         with store.catalog.snapshot() as snapshot:
             remembered = {name: snapshot.fact(name) or "" for name in ("names", "redact")}
     file = profile or find_profile(paths)
-    names = tuple(speakers) or (load_profile(file).names if file else ())
+    if not all(map(str.strip, speakers)):
+        raise SettingsError("{name} cannot be {value!r}: {why}", name="--speaker", value="", why="it is empty")
+    names = tuple(name.strip() for name in speakers) or (load_profile(file).names if file else ())
     return Rules(
         names=names or tuple(json.loads(remembered.get("names") or "[]")),
         redact=remembered.get("redact") == "yes" if redact is None else redact,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from persona_cli.errors import LoadError, NoWords, SpeakerNeeded, StoreMissing
+from persona_cli.errors import LoadError, NoWords, PersonSilent, SpeakerNeeded, StoreMissing
 from persona_cli.language import say
 from persona_cli.loading.discovery import discover
 from persona_cli.models import Document, Progress
@@ -79,12 +79,17 @@ def compare(
     *,
     prune: bool,
     memory: Memory,
+    lenient: bool,
     progress: Progress,
 ) -> Plan:
     """Read files and folders, and see how the store in `folder`, which knows these documents, differs from them.
 
+    Args:
+        lenient: skip a file when nobody said who of its speakers the person is, rather than stop.
+
     Raises:
-        SpeakerNeeded: several people speak in a file, and the rules do not tell who the person is.
+        SpeakerNeeded: several people speak in a file, and the rules do not tell who the person is, or nobody goes by
+            the names they tell.
         StoreMissing: there was nothing to read.
     """
     found = discover(paths, exclude=[folder])
@@ -101,6 +106,9 @@ def compare(
         except PersonUnknown as unknown:
             speakers += unknown.speakers
             unattributed.append(source)
+            listed = "…" if rules.redact else spell_speakers(unknown.speakers)
+            reason = LoadError("several people speak in it, and nobody said who the person is: {list}", list=listed)
+            plan.skipped.append(Skipped(source, reason))
         except LoadError as reason:
             plan.skipped.append(Skipped(source, reason))
             if source in known and (isinstance(reason, NoWords) or rules.redact > known[source].is_redacted):
@@ -109,8 +117,9 @@ def compare(
             plan.put += [document] if document else []
             plan.unchanged += document is None
     progress("read", len(found.files), len(found.files))
-    if unattributed:
+    if unattributed and not lenient:
         raise _speaker_needed(unattributed, speakers)
+    _check_names(plan, rules)
     if paths and not found.files and not found.problems:
         raise StoreMissing(
             "nothing to read in {paths}; what came from there stays until `persona forget`",
@@ -140,6 +149,26 @@ def source_of(path: Path, store: Path) -> str:
 
 def is_under(source: str, folders: Iterable[str]) -> bool:
     return any(folder == "." or source.startswith(folder.rstrip("/") + "/") for folder in folders)
+
+
+def _check_names(plan: Plan, rules: Rules) -> None:
+    """See that a name nobody goes by, misspelt perhaps, does not empty the store of its dialogues.
+
+    Raises:
+        SpeakerNeeded: dialogues were read, and the person speaks in none of them and in none that the store knows.
+    """
+    silent = [skipped.reason for skipped in plan.skipped if isinstance(skipped.reason, PersonSilent)]
+    documents = [*plan.put, *plan.known.values()]
+    if silent and not any(document.loader.endswith(f" as {', '.join(rules.names)}") for document in documents):
+        speakers = Counter[str]()
+        for reason in silent:
+            speakers.update(reason.speakers)
+        raise SpeakerNeeded(
+            "{names} speaks in none of these files; who does: {list}; say who the person is with --speaker NAME",
+            dict(speakers.most_common()),
+            names=" / ".join(rules.names),
+            list=spell_speakers(speakers),
+        )
 
 
 def _speaker_needed(sources: Sequence[str], speakers: Counter[str]) -> SpeakerNeeded:

@@ -6,6 +6,7 @@ PersonaError
 ├── QuestionError        a question that is empty or too long
 ├── LoadError            a file that cannot be read as a person's words
 │   └── NoWords          one that can be read, and holds none of the person's words
+│       └── PersonSilent a dialogue in which they do not speak
 ├── SpeakerNeeded        several people speak, and nobody said which of them the person is
 ├── StoreError
 │   ├── StoreMissing     nothing has been ingested there yet
@@ -70,6 +71,18 @@ class NoWords(LoadError):
     """A file that can be read, and holds none of the person's words."""
 
 
+class PersonSilent(NoWords):
+    """A dialogue in which the person does not speak.
+
+    Attributes:
+        speakers: who does, with how many turns each has.
+    """
+
+    def __init__(self, template: str, /, speakers: Mapping[str, int] | None = None, **values: Any) -> None:
+        super().__init__(template, **values)
+        self.speakers = speakers or {}
+
+
 class SpeakerNeeded(PersonaError):
     """Several people speak in what is to be ingested, and nobody said which of them the person is.
 
@@ -77,9 +90,9 @@ class SpeakerNeeded(PersonaError):
         speakers: their names with how many turns each has, most turns first.
     """
 
-    def __init__(self, template: str, /, speakers: Mapping[str, int], **values: Any) -> None:
+    def __init__(self, template: str, /, speakers: Mapping[str, int] | None = None, **values: Any) -> None:
         super().__init__(template, **values)
-        self.speakers = speakers
+        self.speakers = speakers or {}
 
 
 class StoreError(PersonaError):

@@ -190,7 +190,11 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an answer is from, numbered from 1; `text` holds question and answer of a recorded pair."""
+    """Where an answer is from, numbered from 1; `text` holds question and answer of a recorded pair.
+
+    Attributes:
+        question: what `text` begins with that the person did not say: what they were asked.
+    """
 
     n: int
     source: str
@@ -199,6 +203,7 @@ class Source:
     date: str | None
     text: str
     score: float
+    question: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

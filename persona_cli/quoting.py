@@ -118,5 +118,9 @@ def best_run(scores: Sequence[float] | np.ndarray, lengths: Sequence[int]) -> tu
 
 
 def nearest_words(chunk: Chunk) -> str:
-    """What to name of a passage that does not quite answer: its question, or its first sentence."""
-    return chunk.question or next(iter(split_sentences(chunk.text)), chunk.text)
+    """What to name of a passage that does not quite answer: its recorded question, or its first sentence.
+
+    In a dialogue what was asked is somebody else's words, and not to be told as the person's.
+    """
+    asked = None if chunk.speaker else chunk.question
+    return asked or next(iter(split_sentences(chunk.text)), chunk.text)

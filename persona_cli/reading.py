@@ -3,12 +3,13 @@
 import os
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
 from persona_cli.chunking import chunk
-from persona_cli.errors import LoadError, NoWords
+from persona_cli.errors import LoadError, NoWords, PersonSilent
 from persona_cli.loading import load, loader_name
 from persona_cli.models import Dialogue, Document, Segment
 from persona_cli.redaction import Redactor
@@ -136,7 +137,8 @@ def _words(name: str, data: bytes, rules: Rules) -> tuple[list[Segment], str | N
     """What the person said in a file, and the name by which they speak there when others may speak too."""
     reading = load(name, data, rules.timeout_s)
     if not isinstance(reading, Dialogue):
-        return _redacted(list(reading), (), rules), None
+        segments, named = _own(reading, rules)
+        return _redacted(segments, (), rules), named
     speakers = count_speakers(reading)
     person = person_in(reading, rules.names)
     if person is None:
@@ -145,11 +147,22 @@ def _words(name: str, data: bytes, rules: Rules) -> tuple[list[Segment], str | N
     own = [speaker for speaker in speakers if fold_name(speaker) in person]
     if not own:
         listed = f"{len(speakers)}" if rules.redact else spell_speakers(speakers)
-        raise NoWords(
-            "{names} does not speak in it; who does: {speakers}", names=" / ".join(rules.names), speakers=listed
+        raise PersonSilent(
+            "{names} does not speak in it; who does: {list}", speakers, names=" / ".join(rules.names), list=listed
         )
     called = rules.names[0] if rules.names else own[0]
     return _redacted(words_of(reading, person, called), others, rules), called
+
+
+def _own(segments: Sequence[Segment], rules: Rules) -> tuple[list[Segment], str | None]:
+    """The segments that are not somebody else's, as a post by another author is, and who is named in any.
+
+    A recorded pair stays: who wrote an interview down is not who answers in it.
+    """
+    named = [segment.speaker for segment in segments if segment.speaker]
+    names = {fold_name(name) for name in rules.names} or {fold_name(name) for name in named}
+    own = [s for s in segments if not s.speaker or s.question or fold_name(s.speaker) in names]
+    return own, named[0] if named else None
 
 
 def _redacted(segments: list[Segment], names: list[str] | tuple[str, ...], rules: Rules) -> list[Segment]:

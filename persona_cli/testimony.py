@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import groupby
 
@@ -17,6 +18,8 @@ CONTEXT_GAP = timedelta(hours=1)
 """What others said longer ago than this is not what the person answers."""
 CONTEXT_CHARS = 500
 """Of a long context its end is kept: a question comes last."""
+_SENTENCES = re.compile(r"(?<=[.!?…。！？])\s+|\n")
+_ASKS = re.compile(r"[?？][^\w\s]*$")
 INTERVIEWERS = frozenset(
     (
         *("?", "q", "question", "interviewer", "host", "moderator", "presenter", "reporter", "journalist", "anchor"),
@@ -25,6 +28,27 @@ INTERVIEWERS = frozenset(
     )
 )
 """Speakers who are never the person a file is about."""
+TITLES = frozenset(
+    (
+        "님",
+        "씨",
+        "대표",
+        "대표님",
+        "작가",
+        "작가님",
+        "교수",
+        "교수님",
+        "감독",
+        "감독님",
+        "선수",
+        "배우",
+        "박사",
+        "의원",
+        "원장",
+        "선생님",
+    )
+)
+"""What may follow the person's name in the transcript of an interview."""
 ONESELF = "me"
 """The one speaker of a file that holds its owner's messages alone and does not tell their name."""
 
@@ -55,9 +79,15 @@ def person_in(dialogue: Dialogue, names: Sequence[str]) -> frozenset[str] | None
     """
     present = {fold_name(speaker) for speaker in count_speakers(dialogue)}
     if names and present != {ONESELF}:
-        return frozenset(present & {fold_name(name) for name in names})
+        own = [fold_name(name) for name in names]
+        return frozenset(name for name in present for o in own if name == o or _is_titled(name, o))
     others = frozenset(present - INTERVIEWERS) or frozenset(present)
     return others if len(others) == 1 else None
+
+
+def _is_titled(speaker: str, name: str) -> bool:
+    """Whether a folded name is another with a title after it, "박서점 대표"."""
+    return speaker.startswith(name) and speaker.removeprefix(name).strip() in TITLES
 
 
 def words_of(dialogue: Dialogue, person: frozenset[str], called: str | None = None) -> list[Segment]:
@@ -103,23 +133,27 @@ def _goes_on(last: Turn, turn: Turn, chars: int) -> bool:
     return chars < JOIN_CHARS and _gap(last, turn) <= JOIN_GAP
 
 
-def _answered(stretch: Sequence[Turn], context: Sequence[Turn]) -> list[Turn]:
-    """What others said just before, or what the stretch replies to."""
+def _answered(stretch: Sequence[Turn], context: Sequence[Turn]) -> Turn | None:
+    """What the stretch replies to, or the last that others asked just before, or else the last that they said.
+
+    What they told beside it is left out: it is not the person's, and would find the person's words by others'.
+    """
     if stretch[0].replies_to:
-        return [Turn("", stretch[0].replies_to, stretch[0].first, stretch[0].first)]
+        return Turn("", stretch[0].replies_to, stretch[0].first, stretch[0].first)
     near: list[Turn] = []
-    room = CONTEXT_CHARS
     for turn in reversed(context):
-        if room <= 0 or _gap(turn, near[-1] if near else stretch[0]) > CONTEXT_GAP:
+        if _gap(turn, near[-1] if near else stretch[0]) > CONTEXT_GAP:
             break
         near.append(turn)
-        room -= len(turn.text)
-    return near[::-1]
+    for turn in near:
+        if asked := " ".join(s for s in _SENTENCES.split(turn.text) if _ASKS.search(s)):
+            return replace(turn, text=asked)
+    return near[0] if near else None
 
 
-def _segment(stretch: Sequence[Turn], answered: Sequence[Turn], dialogue: Dialogue, called: str | None) -> Segment:
-    question = " ".join(" ".join(turn.text.split()) for turn in answered)[-CONTEXT_CHARS:].strip()
-    marks = [(0, answered[0].first)] if question else []
+def _segment(stretch: Sequence[Turn], answered: Turn | None, dialogue: Dialogue, called: str | None) -> Segment:
+    question = " ".join(answered.text.split())[-CONTEXT_CHARS:].strip() if answered else ""
+    marks = [(0, answered.first)] if answered and question else []
     text = ""
     for turn in stretch:
         text += "\n" if text else ""

@@ -1,7 +1,8 @@
 """Watching: folders and files → a signal whenever something in them has changed and come to rest."""
 
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from watchfiles import watch
@@ -25,14 +26,35 @@ def changes(paths: Sequence[Path], ignore: Path, tick_ms: int) -> Iterator[bool]
         return path != ignored and not path.startswith(ignored + os.sep)
 
     # A file is watched by its folder: editors put a new file in place of the old one.
-    roots = {os.path.realpath(path if path.is_dir() else path.parent) for path in paths}
-    for found in watch(
-        *roots,
-        watch_filter=counts,
-        debounce=LONGEST_MS,
-        step=REST_MS,
-        rust_timeout=tick_ms,
-        yield_on_timeout=True,
-        raise_interrupt=True,
-    ):
-        yield bool(found)
+    roots = {Path(os.path.realpath(path if path.is_dir() else path.parent)) for path in paths}
+    while True:
+        watched = _identities(roots)
+        while None in watched:  # a folder was taken away: wait until it is back
+            time.sleep(tick_ms / 1_000)
+            watched = _identities(roots)
+            yield None not in watched
+        for found in watch(
+            *roots,
+            watch_filter=counts,
+            debounce=LONGEST_MS,
+            step=REST_MS,
+            rust_timeout=tick_ms,
+            yield_on_timeout=True,
+            raise_interrupt=True,
+        ):
+            yield bool(found)
+            if _identities(roots) != watched:
+                break
+
+
+def _identities(folders: Iterable[Path]) -> list[tuple[int, int] | None]:
+    """What a folder is beside its name: one that was made anew is another, and nothing is told of it."""
+
+    def identity(folder: Path) -> tuple[int, int] | None:
+        try:
+            state = folder.stat()
+        except OSError:
+            return None
+        return state.st_dev, state.st_ino
+
+    return [identity(folder) for folder in sorted(folders)]

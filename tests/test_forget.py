@@ -97,7 +97,11 @@ def test_a_folder_is_forgotten_with_all_that_is_in_it(store: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("docs/secrets.txt", "did you mean docs/secret.txt"), ("그런 문서", "there is no document '그런 문서' in")],
+    [
+        (" ", "an empty name"),
+        ("docs/secrets.txt", "did you mean docs/secret.txt"),
+        ("그런 문서", "there is no document '그런 문서' in"),
+    ],
 )
 def test_an_unknown_document_is_named_with_the_nearest(store: Path, name: str, message: str) -> None:
     opened = Store(store)

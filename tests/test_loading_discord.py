@@ -144,7 +144,7 @@ def test_a_reply_answers_what_somebody_else_wrote() -> None:
     to_self = message(14, "자두", "2024-03-05T22:41:00", "진짜로", type="Reply", reference={"messageId": own["id"]})
     found = chunks_in("a.json", dump(export(asked, other, own, reply, to_self)), "자두")
     assert [(piece.question, piece.text) for piece in found] == [
-        ("오늘 방송 몇 시에 해? 방송이 시작되었습니다.", SAID[1][2]),
+        ("오늘 방송 몇 시에 해?", SAID[1][2]),
         ("오늘 방송 몇 시에 해?", f"{SAID[3][2]}\n진짜로"),
     ]
 

@@ -128,7 +128,7 @@ def test_an_interview_goes_with_its_questions() -> None:
             "Lost and found",
             "2026-03-05",
         ),
-        ("Your pauses are famous. Do they scare you?", "They did (laughs).", "Lost and found", "2026-03-05"),
+        ("Do they scare you?", "They did (laughs).", "Lost and found", "2026-03-05"),
     ]
     assert [piece.locator for piece in chunks_in("interview.md", data, "Mallory Duck")] == [
         "Lost and found, lines 9-13",
@@ -191,6 +191,106 @@ def test_a_recording_program_tells_title_and_date_above_the_turns() -> None:
         ("참석자 2", "걷습니다", "15"),
         ("참석자 2", "뛰지는 않고요", "18"),
     ]
+
+
+WEB = """\
+늦게 도착하는 사람
+입력 2023.09.14. 오전 10:00
+
+기자: 왜 반 박자 늦나요?
+
+박자두: 서랍에 라벨이 없어서요.
+
+(웃음)
+
+(박 대표(52)는 웃으며 차를 따랐다.
+그의 손은 거칠었다.)
+
+그래서 늦어요.
+(그는 다시 창밖을 오래 보았다.)
+
+◇ 두 번째 이야기
+
+기자: 그럼 언제 찾나요?
+
+박자두: 내릴 때쯤요.
+"""
+FOOTERS = {
+    "none": "",
+    "a byline": "최기자 기자 choi@monthly.example\n",
+    "a byline with brackets": "[월간책방] 최기자 인턴기자 (choi.k@monthly.example)\n",
+    "a notice": "저작권자 ⓒ 월간책방. 무단전재 및 재배포 금지\n",
+    "a notice with brackets": "<저작권자(c) 월간책방, 무단 전재-재배포, AI 학습 및 활용 금지>\n",
+    "a notice in English": "Copyright 2023 Monthly. All Rights Reserved.\n",
+    "all of them": "최기자 기자 choi@monthly.example\n\n© 월간책방\n무단 전재 금지\n\nwww.monthly.example\n",
+}
+
+
+@pytest.mark.parametrize("footer", FOOTERS)
+@pytest.mark.parametrize("name", ["a.txt", "a.md"])
+def test_what_the_editors_add_is_nobodys_words(name: str, footer: str) -> None:
+    data = f"{WEB}\n{FOOTERS[footer]}".replace("\n", "\r\n").encode()
+    date = "2023-09-14T10:00:00"
+    dialogue = dialogue_in(name, data)
+    assert dialogue.title == "늦게 도착하는 사람"
+    assert dialogue.turns == [
+        Turn("기자", "왜 반 박자 늦나요?", "4", "4", date),
+        Turn("박자두", "서랍에 라벨이 없어서요.\n\n(웃음)", "6", "8", date),
+        Turn("박자두", "그래서 늦어요.", "13", "13", date),
+        Turn("기자", "그럼 언제 찾나요?", "18", "18", date),
+        Turn("박자두", "내릴 때쯤요.", "20", "20", date),
+    ]
+    assert [(piece.question, piece.locator) for piece in chunks_in(name, data, "박자두")] == [
+        ("왜 반 박자 늦나요?", "늦게 도착하는 사람, lines 4-13"),
+        ("그럼 언제 찾나요?", "늦게 도착하는 사람, lines 18-20"),
+    ]
+    assert_found(name, data, "박자두")
+
+
+@pytest.mark.parametrize("sign", "◇◆■□▶▷")
+def test_what_follows_a_heading_with_a_sign_is_nobodys_until_somebody_speaks(sign: str) -> None:
+    text = (
+        f"기자: 왜요?\n두루: 그냥요.\n{sign}장면: 둘\n비가 왔다.\n기자: 네?\n두루: 네.\n{sign} 언제요?\n두루: 밤에요.\n"
+    )
+    assert said(text) == [
+        ("기자", "왜요?"),
+        ("두루", "그냥요."),
+        ("기자", "네?"),
+        ("두루", "네."),
+        ("Q", "언제요?"),
+        ("두루", "밤에요."),
+    ]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "무단전재 금지라고 쓰여 있었죠.",
+        "저작권자 표시요? © 말이죠.",
+        "저는 월간지 기자 출신이에요.\n저작권자는 저예요.",
+        "(웃으며 조금) 네.\n(아주 조금 웃음)\n(웃음) 그때는 다 그랬어요 (웃음)",
+    ],
+)
+def test_words_that_only_look_like_the_editors_stay(last: str) -> None:
+    assert said(f"기자: 왜요?\n두루: 그냥요.\n기자: 네?\n두루: {last}\n")[-1] == ("두루", last)
+
+
+@pytest.mark.parametrize(
+    ("line", "date"),
+    [
+        ("입력 2023.09.14. 오전 10:00", "2023-09-14T10:00:00"),
+        ("입력2023.09.14. 오후 1:00   수정2023.09.15. 오전 9:00", "2023-09-14T13:00:00"),
+        ("입력: 2023-09-14 10:00", "2023-09-14T10:00:00"),
+        ("기사입력 : 2023-09-14 10:00 | 최기자", "2023-09-14T10:00:00"),
+        ("등록 2023.09.14", "2023-09-14"),
+        ("등록일 2023년 9월 14일", "2023-09-14"),
+        ("수정: 2023-09-14", "2023-09-14"),
+        ("입력 장치 2023", None),
+    ],
+)
+def test_the_day_of_publication_above_the_turns_is_the_date(line: str, date: str | None) -> None:
+    found = turns(f"{line}\n\n기자: 왜 반 박자 늦나요?\n두루: 서랍에 라벨이 없어서요. 그냥요.\n기자: 네?\n두루: 네.\n")
+    assert [turn.date for turn in found] == [date] * 4
 
 
 def test_who_speaks_once_is_a_speaker_if_the_name_looks_like_the_others() -> None:
@@ -299,10 +399,24 @@ def test_what_only_looks_like_turns_is_no_dialogue(kind: str) -> None:
         "Q ",
         ": ",
         "\n",
+        "(a\n",
+        "(a (b)\n",
+        "(a b c d)\n",
+        "((",
+        "(a) ",
+        "ⓒ\n",
+        "기자 a@b ",
+        "입력 ",
+        "◇ \n",
     ],
 )
 def test_time_grows_with_the_text_only(line: str) -> None:
     start = time.perf_counter()
-    for text in (line * 30_000, f"Name: a?\nBob:{' ' * 100_000}b\nName: c\nQ{' ' * 100_000}x\n# a{' ' * 100_000}x\n"):
+    talk = "Bob: a?\nAnn: b\n" * 2
+    for text in (
+        line * 30_000,
+        f"{talk}{line * 30_000}",
+        f"Name: a?\nBob:{' ' * 100_000}b\nName: c\nQ{' ' * 100_000}x\n# a{' ' * 100_000}x\n",
+    ):
         read_turns(re.split("\n", text))
     assert time.perf_counter() - start < 5

@@ -63,10 +63,10 @@ def test_the_persons_words_are_kept_with_what_they_answer_and_nothing_else(home:
         ),
         (
             "펼쳐 놓으면 그 안에서 자요",
-            "저는 우산을 세 개나 잃어버렸어요 그럼 보류는 우산을 좋아해요?",
+            "그럼 보류는 우산을 좋아해요?",
             "박자두",
             "2024-05-01T20:41:00",
-            "두루미 모임, lines 8-10",
+            "두루미 모임, lines 9-10",
         ),
     ]
     answer = json.loads(persona("ask", QUESTION, "--json", cwd=home).stdout)
@@ -83,12 +83,24 @@ def test_the_choice_is_remembered_and_can_be_changed(home: Path) -> None:
     assert [speaker for _, _, speaker, _, _ in chunks(home / "vector_store")] == ["이서리"]
 
 
-def test_who_does_not_speak_in_a_file_has_no_words_in_it(home: Path) -> None:
-    (home / "docs" / "faq.txt").write_text("Q: 이름이 뭐예요?\nA: 보류요.\n", encoding="utf-8")
+def test_a_name_that_nobody_goes_by_is_refused_and_not_remembered(home: Path) -> None:
     persona("ingest", "docs", "--speaker", "박자두", cwd=home)
-    done = persona("ingest", "docs", "--speaker", "한결", cwd=home)
-    assert "docs/KakaoTalk.txt: 한결 does not speak in it; who does: 박자두 (3), 김여울 (2), 이서리 (1)" in done.stderr
-    assert [text for text, *_ in chunks(home / "vector_store")] == ["보류요."]
+    before = chunks(home / "vector_store")
+    done = persona("ingest", "docs", "--speaker", "박자드", cwd=home)
+    assert done.returncode == FAILED
+    assert "박자드 speaks in none of these files; who does: 박자두 (3), 김여울 (2), 이서리 (1)" in done.stderr
+    assert persona("ingest", "docs", "--speaker", " ", cwd=home).returncode == FAILED
+    again = json.loads(persona("ingest", "docs", "--json", cwd=home).stdout)
+    assert (again["documents"]["unchanged"], chunks(home / "vector_store")) == (1, before)
+
+
+def test_a_file_in_which_the_person_does_not_speak_has_no_words_of_theirs(home: Path) -> None:
+    (home / "docs" / "others.txt").write_text(CHAT.replace("박자두", "한결"), encoding="utf-8")
+    (home / "docs" / "post.md").write_text("---\nauthor: 이서리\n---\n저는 조개를 모아요.\n", encoding="utf-8")
+    done = persona("ingest", "docs", "--speaker", "박자두", cwd=home)
+    assert "docs/others.txt: 박자두 does not speak in it; who does: 한결 (3), 김여울 (2), 이서리 (1)" in done.stderr
+    assert "docs/post.md: there are no words in it" in done.stderr
+    assert {source for _, _, source, _, _ in chunks(home / "vector_store")} == {"박자두"}
 
 
 def test_persona_toml_tells_who_the_person_is(home: Path) -> None:

@@ -67,15 +67,15 @@ def test_speakers_are_counted_by_the_names_in_the_file() -> None:
     )
 
 
-def test_an_answer_carries_what_others_said_just_before_and_nothing_else_is_kept() -> None:
+def test_an_answer_carries_what_was_asked_last_and_nothing_else_is_kept() -> None:
     dialogue = chat(
         ("여울", "우산 왜 두 개예요?", "09:00"),
-        ("서리", "저도\n궁금해요", "09:01"),
+        ("서리", "저도 두 개예요. 비가 잦아서요", "09:01"),
         ("두루", "하나는 빌린 거요", "09:02"),
         ("두루", "하나는 빌려줄 거요", "09:03"),
         ("여울", "아하", "09:04"),
     )
-    assert said(dialogue) == [("우산 왜 두 개예요? 저도 궁금해요", "하나는 빌린 거요\n하나는 빌려줄 거요")]
+    assert said(dialogue) == [("우산 왜 두 개예요?", "하나는 빌린 거요\n하나는 빌려줄 거요")]
     assert locators(words_of(dialogue, ME)) == ["lines 1-4"]
 
 
@@ -141,8 +141,28 @@ def test_a_reply_answers_what_it_replies_to_and_begins_a_stretch() -> None:
             turn("두루", "없어", 4, replies_to="우산은?"),
         ]
     )
-    assert said(dialogue) == [("우산은? 밥은?", "먹었어"), ("우산은?", "없어")]
-    assert locators(words_of(dialogue, ME)) == ["lines 1-3", "line 4"]
+    assert said(dialogue) == [("밥은?", "먹었어"), ("우산은?", "없어")]
+    assert locators(words_of(dialogue, ME)) == ["lines 2-3", "line 4"]
+
+
+@pytest.mark.parametrize(
+    ("told", "asked"),
+    [
+        ("부산에서 자라셨다고 들었습니다. 책은 어떻게 읽으세요?", "책은 어떻게 읽으세요?"),
+        ("I grew up in Leeds. And you? Anyway.", "And you?"),
+        ("저녁 뭐 먹음", "저녁 뭐 먹음"),
+        ("오늘 늦어요.", "오늘 늦어요."),
+    ],
+)
+def test_what_others_tell_beside_a_question_is_left_out(told: str, asked: str) -> None:
+    assert said(chat(("여울", told, "09:00"), ("두루", "그래요", "09:01"))) == [(asked, "그래요")]
+
+
+@pytest.mark.parametrize("speaker", ["두루 대표", "두루님", "두루 작가님"])
+def test_a_title_after_the_name_is_no_other_person(speaker: str) -> None:
+    dialogue = chat(("기자", "왜요?", "09:00"), (speaker, "그냥요", "09:01"))
+    assert person_in(dialogue, ["두루"]) == frozenset({fold_name(speaker)})
+    assert person_in(dialogue, ["두"]) == frozenset()
 
 
 def test_nothing_in_one_chat_answers_what_is_said_in_another() -> None:

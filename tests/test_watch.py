@@ -95,8 +95,16 @@ def test_what_does_not_count_publishes_nothing(watcher: Watcher) -> None:
     assert watcher.is_quiet()
 
 
-def test_a_store_that_is_busy_or_a_folder_that_is_empty_ends_nothing(watcher: Watcher) -> None:
-    (watcher.docs / "a.txt").unlink()
+def test_what_cannot_be_published_now_ends_nothing(watcher: Watcher) -> None:
+    docs = watcher.docs
+    (docs / "a.txt").unlink()
     assert "nothing to read" in watcher.complaints.get(timeout=30)
-    (watcher.docs / "a.txt").write_text("이름이 뭐예요? 새 이름이요.\n", encoding="utf-8")
+    (docs / "a.txt").write_text("이름이 뭐예요? 새 이름이요.\n", encoding="utf-8")
+    assert watcher.report()["documents"]["updated"] == 1
+    (docs / "talk.txt").write_text("하늘: 자요?\n마루: 아뇨.\n" * 5, encoding="utf-8")
+    assert watcher.report()["documents"]["skipped"] == 1
+    docs.rename(docs.parent / "away")
+    time.sleep(QUIET_S)
+    docs.mkdir()
+    (docs / "a.txt").write_text("이름이 뭐예요? 다른 이름이요.\n", encoding="utf-8")
     assert watcher.report()["documents"]["updated"] == 1

@@ -88,5 +88,6 @@ def _print_sources(answer: "Answer") -> None:
     for source in answer.sources:
         about = " · ".join(filter(None, (source.source, source.locator, source.speaker, source.date)))
         print(plain(f"[{source.n}] {about}"))
-        line = " ".join(source.text.split())
+        others = source.question or "" if source.speaker else ""  # in a dialogue, what somebody else said
+        line = " ".join(source.text.removeprefix(others).split())
         print(dim(f"    {plain(set_cell_size(line, SNIPPET_COLUMNS).rstrip())}"))

@@ -1,12 +1,11 @@
 """`persona forget`."""
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from persona_cli.cli.output import Db, plain
+from persona_cli.cli.output import Db, Json, plain, print_json
 from persona_cli.language import say
 
 
@@ -17,6 +16,7 @@ def forget(
     ],
     db: Db = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help=say("Do not ask first."))] = False,
+    as_json: Json = False,
 ) -> None:
     """Erase documents from a store, with every trace of their words."""
     from persona_cli import assembly, ingestion
@@ -31,9 +31,15 @@ def forget(
             raise typer.BadParameter(say("nobody is there to confirm: give --yes"))
         typer.confirm(say("erase these documents ({count})?", count=len(sources)), abort=True, err=True)
     store.forget(sources)
+    kept = [name for name in sources if (store.folder.resolve().parent / name).exists()]
+    if as_json:
+        print_json({"erased": sources, "still_on_disk": kept})
+        return
     print(say("erased: {count} documents", count=len(sources)))
-    if kept := [name for name in sources if (Path(store.folder).resolve().parent / name).exists()]:
-        print(
-            plain(say("still on disk, and read again by the next ingest of its folder: {path}", path=kept[0])),
-            file=sys.stderr,
+    if kept:
+        still = say(
+            "still on disk, and read again by the next ingest of the folder: {count} ({path} …)",
+            count=len(kept),
+            path=kept[0],
         )
+        print(plain(still), file=sys.stderr)

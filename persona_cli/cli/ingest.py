@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,7 +86,7 @@ def ingest(
     embedding = assembly.preferred_embedding(settings) if reembed else assembly.choose_embedding(store, settings)
     memory = Memory()
 
-    def run(names: list[str]) -> "Report":
+    def run(names: list[str], lenient: bool = False) -> "Report":
         rules = assembly.choose_rules(store, settings, paths, names, profile, redact)
         with _progress() as progress:
             if store is None or dry_run:
@@ -101,14 +101,15 @@ def ingest(
                 rules=rules,
                 prune=prune,
                 memory=memory,
+                lenient=lenient,
                 progress=progress,
             )
 
     print(assembly.describe_embedding(embedding, settings), file=sys.stderr)
     report = _with_speaker(run, speakers or [])
-    _show(report, dry_run, as_json, compact=watch)
+    _show(report, dry_run, as_json, compact=watch and as_json)
     if watch:
-        _follow(paths, settings.db, lambda: run(speakers or []), as_json)
+        _follow(paths, settings.db, report, lambda: run(speakers or [], lenient=True), as_json)
     if strict and report.skipped:
         raise typer.Exit(FAILED)
 
@@ -137,7 +138,7 @@ def _ask_speaker(needed: SpeakerNeeded) -> str:
             return answer
 
 
-def _follow(paths: list[Path], store: Path, run: "Callable[[], Report]", as_json: bool) -> None:
+def _follow(paths: list[Path], store: Path, last: "Report", run: "Callable[[], Report]", as_json: bool) -> None:
     """Publish what changes until Ctrl-C; what fails is said once and tried again."""
     from persona_cli.watching import changes
 
@@ -157,8 +158,11 @@ def _follow(paths: list[Path], store: Path, run: "Callable[[], Report]", as_json
             failed_at = time.monotonic()
             continue
         failed_at = 0.0
-        if report.changes:
-            _show(report, False, as_json, compact=True)
+        told = {(skipped.path, str(skipped.reason)) for skipped in last.skipped}
+        news = [skipped for skipped in report.skipped if (skipped.path, str(skipped.reason)) not in told]
+        last = report
+        if report.changes or news:
+            _show(report if as_json else replace(report, skipped=news), False, as_json, compact=True)
 
 
 @contextmanager
@@ -194,14 +198,14 @@ def _progress() -> "Iterator[Progress]":
 
 def _show(report: "Report", dry_run: bool, as_json: bool, compact: bool = False) -> None:
     if as_json and compact:
-        print(json.dumps(_as_json(report, dry_run), ensure_ascii=False), flush=True)
+        print(json.dumps(_as_json(report, changes=True), ensure_ascii=False), flush=True)
     elif as_json:
-        print_json(_as_json(report, dry_run))
+        print_json(_as_json(report, changes=dry_run))
     else:
-        _print(report, dry_run)
+        _print(report, dry_run, changes=dry_run or compact)
 
 
-def _as_json(report: "Report", dry_run: bool) -> dict[str, object]:
+def _as_json(report: "Report", changes: bool) -> dict[str, object]:
     return {
         "documents": dict(report.documents),
         "chunks": report.chunks,
@@ -210,11 +214,11 @@ def _as_json(report: "Report", dry_run: bool) -> dict[str, object]:
         "embedded": report.embedded,
         "generation": report.generation,
         "seconds": report.seconds,
-        **({"changes": [asdict(change) for change in report.changes]} if dry_run else {}),
+        **({"changes": [asdict(change) for change in report.changes]} if changes else {}),
     }
 
 
-def _print(report: "Report", dry_run: bool) -> None:
+def _print(report: "Report", dry_run: bool, changes: bool) -> None:
     for skipped in report.skipped:
         reason = say(skipped.reason.template, **skipped.reason.values)
         print(plain(say("skipped {path}: {reason}", path=skipped.path, reason=reason)), file=sys.stderr)
@@ -222,10 +226,10 @@ def _print(report: "Report", dry_run: bool) -> None:
         "{added} added, {updated} updated, {unchanged} unchanged, {removed} removed, {skipped} skipped",
         **report.documents,
     )
+    for change in report.changes if changes else ():
+        name = f"{change.before} → {change.source}" if change.before else change.source
+        print(plain(f"{MARKS[change.what]} {name}"))
     if dry_run:
-        for change in report.changes:
-            name = f"{change.before} → {change.source}" if change.before else change.source
-            print(plain(f"{MARKS[change.what]} {name}"))
         print(say("would be: {counts}", counts=counts))
         return
     print(say("documents: {counts}", counts=counts))

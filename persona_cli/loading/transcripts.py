@@ -9,7 +9,7 @@ one passed, and that was an interview.
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import groupby, pairwise
 from typing import Literal
@@ -49,9 +49,21 @@ _LABEL = re.compile(
 _STAMP = re.compile(_TIME)
 _NUMBERED = re.compile(r"(?:참석자|화자|발화자|speaker|participant)\s?\d{1,2}", re.IGNORECASE)
 _FENCE = re.compile(r" {0,3}(`{3,})")
-_HEADING = re.compile(r" {0,3}#{1,6}\s+(.*)")
+_SIGNS = "◇◆■□▶▷"
+"""What headings begin with in magazines on the web."""
+_HEADING = re.compile(rf" {{0,3}}(?:(?P<markdown>#{{1,6}})\s+|[{_SIGNS}]\s*)(?P<title>.*)")
 _RULE = re.compile(r"\s*([-*_=])(?:\s*\1){2,}\s*$")
 _FOOTER = re.compile(r"(?:transcribed by\s+)?(?:https?://)?(?:[\w-]+\.)+[a-z]{2,}(?:/\S*)?", re.IGNORECASE)
+_NOTICE = re.compile(r"[ⓒ©]|저작권자(?![가-힣])|무단\s?전재|재배포\s?금지|All rights reserved", re.IGNORECASE)
+_BYLINE = re.compile(r"[^:：@]{0,40}기자[\s(<\[|/=]*[\w.+-]{1,64}@[\w.-]{1,64}[)>\]]?")
+_DIRECTION = re.compile(
+    r"^[*_]{0,3}[(（](?:[^()（）\n]++|\n(?!\n)|[(（][^()（）\n]*+[)）])*+[)）][*_]{0,3}$\n?", re.MULTILINE
+)
+_MAX_ASIDE_WORDS = 3
+"""What is longer and stands in brackets by itself, tells what somebody does; `(웃음)` is part of what they say."""
+_PUBLISHED = re.compile(
+    r"(?:기사\s?)?(?:입력|등록|작성|게재|발행|승인)(?:일시?)?\s*[:：]?(?P<date>(?:(?!수정|업데이트)[^|])+)"
+)
 _ASKS = re.compile(r"[?？](?![\w=&])")
 
 
@@ -115,7 +127,7 @@ def _marks(lines: Sequence[str], start: int) -> Iterator[_Mark]:
         elif opening := _FENCE.match(line):
             fence = opening[1]
         elif heading := _HEADING.match(line):
-            title = heading[1].strip("*_# \t")
+            title = heading["title"].strip("*_# \t")
             yield _Mark(at, _ASKER, labelled_question(title) or title) if is_question(title) else _Mark(at)
         elif _RULE.match(line):
             yield _Mark(at)
@@ -195,12 +207,26 @@ def _speaking(marks: Sequence[_Mark], lines: Sequence[str]) -> list[_Mark]:
 
 def _turns(lines: Sequence[str], marks: Sequence[_Mark], date: str | None) -> Iterator[_Spoken]:
     for mark, stop in zip(marks, [*(after.at for after in marks[1:]), len(lines)], strict=True):
-        text = [mark.words, *(line.strip() for line in lines[mark.at + 1 : stop])]
-        filled = [at for at, line in enumerate(text) if line]
-        if mark.name and filled:
-            first, last = filled[0], filled[-1]
-            places = (str(mark.at + 1 + first), str(mark.at + 1 + last))
-            yield mark, Turn(mark.name, "\n".join(text[first : last + 1]), *places, date=date)
+        text = "\n".join([mark.words, *(line.strip() for line in lines[mark.at + 1 : stop])])
+        at = mark.at
+        for offset, stretch in _without_directions(text) if mark.name else ():
+            words = stretch.strip("\n")
+            first = mark.at + 1 + offset + len(stretch) - len(stretch.lstrip("\n"))
+            last = first + words.count("\n")
+            if words:
+                yield replace(mark, at=at), Turn(mark.name, words, str(first), str(last), date=date)
+                at = last
+
+
+def _without_directions(text: str) -> Iterator[tuple[int, str]]:
+    """The stretches of a text between stage directions, each with the number of lines before it."""
+    line = start = 0
+    for direction in _DIRECTION.finditer(text):
+        if len(direction[0].split()) > _MAX_ASIDE_WORDS:
+            yield line, text[start : direction.start()]
+            line += text.count("\n", start, direction.end())
+            start = direction.end()
+    yield line, text[start:]
 
 
 def _is_dialogue(spoken: Sequence[_Spoken], lines: Sequence[str], start: int) -> bool:
@@ -237,19 +263,34 @@ def _seconds(time: str) -> float:
 
 
 def _without_footer(lines: Sequence[str]) -> Sequence[str]:
-    """The lines without the address of the program that wrote them, below everything else."""
-    last = next((at for at in range(len(lines) - 1, 0, -1) if lines[at].strip()), 0)
-    return lines[:last] if last and _FOOTER.fullmatch(lines[last].strip()) and not lines[last - 1].strip() else lines
+    """The lines without what stands below everything else: who wrote it, whose it is, what program it is from."""
+    stop = len(lines)
+    while stop and (not lines[stop - 1].strip() or _is_footer(lines, stop - 1)):
+        stop -= 1
+    return lines[:stop]
+
+
+def _is_footer(lines: Sequence[str], at: int) -> bool:
+    line = lines[at].strip()
+    if _FOOTER.fullmatch(line):
+        return at > 0 and not lines[at - 1].strip()
+    named = _named(line, at, after_blank=False)  # somebody may speak of such a notice
+    is_notice = _NOTICE.search(named.name if named else line)
+    return bool(is_notice or _BYLINE.fullmatch(line))
 
 
 def _title(preface: Sequence[str]) -> str | None:
     """The first heading, or the first line if it is no sentence."""
-    headings = [heading[1] for line in preface if (heading := _HEADING.match(line))]
-    first = next((line for line in [*headings, *preface] if line), "").strip("*_# \t")
+    headings = [match["title"] for line in preface if (match := _HEADING.match(line)) and match["markdown"]]
+    first = next((line for line in [*headings, *preface] if line), "").strip(f"*_# \t{_SIGNS}")
     return first if headings or (0 < len(first) <= _MAX_TITLE_CHARS and first[-1] not in ".!?。…") else None
 
 
 def _date(preface: Sequence[str]) -> str | None:
     """The date on a line of its own, perhaps with a label before it or a length of time after it."""
-    lines = (line.split("・")[0].strip("*_ ") for line in preface)
-    return next((date for line in lines if (date := parse_date(line) or parse_date(line.partition(":")[2]))), None)
+    for line in (line.split("・")[0].strip("*_ ") for line in preface):
+        published = _PUBLISHED.match(line)
+        dated = published["date"].strip("/· ") if published else line.partition(":")[2]
+        if date := parse_date(line) or parse_date(dated):
+            return date
+    return None

@@ -16,6 +16,7 @@ _SCRIPTS = (
     ("th", re.compile("[\u0e00-\u0e7f]")),
 )
 """The best known language of a script; kana before Han, which Japanese is written with too."""
+_LINK = re.compile(r"\S+://\S+|www\.\S+|\S+@\S+")
 _LATIN = re.compile("[a-z\u00c0-\u024f\u1e00-\u1eff']+")
 _COMMON = {
     "en": "the and of to is in it that was for with you this have not are be my on what i'm it's don't i a",
@@ -35,7 +36,7 @@ _SAMPLE_CHARS = 2_000
 
 def language_of(text: str) -> str | None:
     """The ISO 639-1 code of the language a text is most likely in; None when nothing tells."""
-    text = text[:_SAMPLE_CHARS].lower()
+    text = _LINK.sub(" ", text[:_SAMPLE_CHARS].lower())
     latin = _LATIN.findall(text)
     letters = sum(map(len, latin))
     counts = {code: len(script.findall(text)) for code, script in _SCRIPTS}

@@ -24,6 +24,7 @@ STATUS: dict[type[errors.PersonaError], int] = {
     errors.QuestionError: 422,
     errors.StoreError: 503,
     errors.StoreMissing: 404,
+    errors.SourceUnknown: 404,
     errors.StoreForbidden: 403,
     errors.ModelError: 502,
     errors.ModelBusy: 503,
