@@ -247,10 +247,7 @@ async def _refused(turn: _Turn) -> AsyncGenerator[str | Answer]:
 
 def _source(n: int, passage: Passage) -> Source:
     stored, chunk = passage.stored, passage.stored.chunk
-    score = round(passage.score, 4)
-    return Source(
-        n, stored.source, chunk.locator, chunk.speaker, chunk.date, chunk.whole, score, question=chunk.question
-    )
+    return Source(n, stored.source, chunk.locator, chunk.speaker, chunk.date, chunk.whole, round(passage.score, 4))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -1,7 +1,7 @@
 """Segments → chunks: pieces small enough to be found and quoted, each knowing its place."""
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
 
@@ -95,14 +95,14 @@ def _locators(segment: Segment, pieces: Sequence[tuple[int, str]]) -> Iterator[s
 
 
 def _marked(segment: Segment, start: int, end: int) -> str:
-    """The place of a piece by the marks it reaches over; the first piece of a pair begins with its question."""
-    opening = segment.marks[0][1]
-    first = opening if start <= segment.marks[0][0] else _label_at(segment.marks, start)
-    return spell_place(segment.unit, first, _label_at(segment.marks, end - 1))
+    """The place of a piece by the marks it reaches over; the first piece of a pair begins with its question.
 
-
-def _label_at(marks: Sequence[tuple[int, str]], offset: int) -> str:
-    return marks[max(bisect_right(marks, offset, key=itemgetter(0)) - 1, 0)][1]
+    Of marks at one offset the first tells where a piece begins, and the last where it ends.
+    """
+    offset = itemgetter(0)
+    first = min(bisect_left(segment.marks, start, key=offset), bisect_right(segment.marks, start, key=offset) - 1)
+    last = bisect_right(segment.marks, end - 1, key=offset) - 1
+    return spell_place(segment.unit, segment.marks[max(first, 0)][1], segment.marks[max(last, 0)][1])
 
 
 def _first_line(segment: Segment) -> int | None:

@@ -29,8 +29,8 @@ class Segment:
         end_line: last line of the pair; None for prose, whose chunks count their own lines from `line`.
         place: where it is in the file when lines do not say it: "row 3", "item 2".
         unit: what `marks` count, "page" or "line"; empty where their labels speak for themselves, as times do.
-        marks: offsets into `text`, ascending, each with the label of what begins there, as `(0, "12")`. The first two
-            may share offset 0: where the question is, and where the answer is.
+        marks: offsets into `text`, ascending, each with the label of what begins or ends there, as `(0, "12")`. Of
+            marks at one offset the first tells where a piece begins, as with its question, and the last where it ends.
         heading: the headings above it, outermost first, joined by " > ".
         date: ISO 8601 date or date and time at which it was said; None when the content does not tell.
         markup: how to split `text` when it is longer than a chunk.
@@ -190,11 +190,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where an answer is from, numbered from 1; `text` holds question and answer of a recorded pair.
-
-    Attributes:
-        question: what `text` begins with that the person did not say: what they were asked.
-    """
+    """Where an answer is from, numbered from 1; `text` holds question and answer of a recorded pair."""
 
     n: int
     source: str
@@ -203,7 +199,6 @@ class Source:
     date: str | None
     text: str
     score: float
-    question: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

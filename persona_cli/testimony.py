@@ -145,9 +145,15 @@ def _answered(stretch: Sequence[Turn], context: Sequence[Turn]) -> Turn | None:
         if _gap(turn, near[-1] if near else stretch[0]) > CONTEXT_GAP:
             break
         near.append(turn)
+    asked: list[Turn] = []
     for turn in near:
-        if asked := " ".join(s for s in _SENTENCES.split(turn.text) if _ASKS.search(s)):
-            return replace(turn, text=asked)
+        text = " ".join(sentence for sentence in _SENTENCES.split(turn.text) if _ASKS.search(sentence))
+        if text and (not asked or turn.speaker == asked[-1].speaker):
+            asked.append(replace(turn, text=text))
+        elif asked:
+            break
+    if asked:
+        return replace(asked[-1], text=" ".join(turn.text for turn in reversed(asked)))
     return near[0] if near else None
 
 

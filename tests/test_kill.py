@@ -39,7 +39,7 @@ from tests.forks import (
 )
 
 KILLS = 200
-EXAMPLES, ROUNDS = 16, 20
+EXAMPLES, ROUNDS = 18, 20
 STAYS = "always.txt"
 NAMES = ("가.txt", "나.txt", "song.txt", "여름/노래.txt")
 PUBLISHED = ("publish: after", "clean up: ", DONE)

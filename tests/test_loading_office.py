@@ -189,6 +189,37 @@ def test_a_page_gives_its_words_without_what_is_around_them(body: str, meta: str
     assert {piece.date for piece in found} == {"2023-04-05T09:10:11+09:00"}
 
 
+@pytest.mark.parametrize("page", ["{}", "<main>{}</main>", "<div class='layout has-sidebar'>{}</div>"])
+@pytest.mark.parametrize(
+    "beside",
+    [
+        *('<div id="comments">{}</div>', '<ul class="post-comment"><li>{}</ul>', '<div class="댓글">{}</div>'),
+        *(
+            '<div id="GNB">{}</div>',
+            '<div class="area_reply_2">{}</div>',
+            '<p>비가 왔다.<span class="reply"> {}</span></p>',
+        ),
+        '<div class="comments"><article class="comment-body">{}</article></div>',
+    ],
+)
+def test_comments_and_menus_are_known_by_their_names(page: str, beside: str) -> None:
+    own = "" if beside.startswith("<p>") else "<p>비가 왔다.</p>"
+    html = f"<title>일기</title><body class='no-js sidebar'>{page.format(own + beside.format('나도요'))}"
+    assert said("a.html", html.encode()) == [("일기, paragraph 1", None, "비가 왔다.")]
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<div class="menu"><p>비가 왔다.</p></div>',
+        '<p>쿠키</p><div class="layout sidebar-right"><main><p>비가 왔다.</p></main></div>',
+        '<div class="commentary navigator footers"><p>비가 왔다.</p></div>',
+    ],
+)
+def test_a_page_does_not_lose_its_own_words_by_a_name(html: str) -> None:
+    assert said("a.html", f"<title>일기</title>{html}".encode()) == [("일기, paragraph 1", None, "비가 왔다.")]
+
+
 def test_what_is_under_no_heading_has_the_title_of_the_page() -> None:
     assert said("a.html", "<title>일기</title>비가 왔다.".encode()) == [("일기, paragraph 1", None, "비가 왔다.")]
 

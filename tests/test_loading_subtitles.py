@@ -1,5 +1,6 @@
 """Subtitles as the programs that make them write them: what is said is known, and how a file puts it is made here."""
 
+import math
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
@@ -18,6 +19,8 @@ from persona_cli.testimony import count_speakers, words_of
 
 Shown = Sequence[tuple[float, str]]
 """Lines, and the second at which each first appears."""
+LASTS_S = 2.4
+"""How long each takes to be said."""
 
 KOREAN = """안녕하세요 여러분 오늘은 만년필 이야기를
 좀 해 보려고 합니다
@@ -116,15 +119,15 @@ def letters(text: str) -> str:
 
 
 def assert_leads_to_words(found: Chunk, shown: Shown) -> None:
-    """A reader who goes to the time of a chunk hears its words from the first line there to the last."""
+    """A reader who listens from the first second named to the last hears all words, and not a line sooner or longer."""
     times = re.fullmatch(r"(\d\d:\d\d:\d\d)(?:-(\d\d:\d\d:\d\d))?", found.locator)
     assert times
     first, last = times[1], times[2] or times[1]
-    there = [(clock(at)[:8], letters(line)) for at, line in shown if first <= clock(at)[:8] <= last]
+    heard = [(clock(at)[:8], clock(math.ceil(round(at + LASTS_S, 3)))[:8], letters(line)) for at, line in shown]
     words = letters(found.whole)
-    assert words in "".join(line for _, line in there)
-    assert words not in "".join(line for at, line in there if at > first)
-    assert words not in "".join(line for at, line in there if at < last)
+    assert words in "".join(line for start, end, line in heard if first <= start and end <= last)
+    assert words not in "".join(line for start, end, line in heard if first < start and end <= last)
+    assert words not in "".join(line for start, end, line in heard if first <= start and end < last)
 
 
 def prose(name: str, text: str | bytes) -> Segment:
@@ -166,6 +169,31 @@ def test_every_chunk_leads_to_its_words(
     assert segment.text.split() == " ".join(line for _, line in shown).split()
     for found in chunks:
         assert_leads_to_words(found, shown)
+
+
+def test_a_locator_ends_when_the_words_have_been_said() -> None:
+    asked, said = "00:07.000 --> 00:09.000\n<v 진행자>왜요?\n", "00:09.100 --> 00:13.000\n<v 박자두>비가 왔거든요.\n"
+    (found,) = chunk(words_of(dialogue("a.vtt", f"WEBVTT\n\n{asked}\n{said}"), frozenset({"박자두"})))
+    assert found.locator == "00:00:07-00:00:13"
+
+
+@pytest.mark.parametrize("word", ["네", "왜냐하면"])
+def test_a_piece_begins_with_its_own_words_however_short_they_are(word: str) -> None:
+    fills_the_rest = "가" * (299 - len(word))
+    found = chunk([prose("a.srt", srt([(5.0 * at, fills_the_rest if at % 2 else word) for at in range(6)]))])
+    assert [piece.text for piece in found] == [f"{word}\n{fills_the_rest}"] * 3
+    assert [piece.locator for piece in found] == ["00:00:00-00:00:08", "00:00:10-00:00:18", "00:00:20-00:00:28"]
+
+
+def test_a_line_longer_than_a_chunk_is_led_to_by_each_of_its_chunks() -> None:
+    found = chunk([prose("a.srt", "00:01,0 --> 00:59,5\n" + "쉼표도 없이 " * 200)])
+    assert len(found) > 2
+    assert {piece.locator for piece in found} == {"00:00:01-00:01:00"}
+
+
+def test_the_last_words_of_a_sami_file_have_an_end_though_it_names_none() -> None:
+    (found,) = chunk([prose("a.smi", "<SAMI><BODY><SYNC Start=1500><P Class=KRCC>비가 왔어요")])
+    assert found.locator == "00:00:01-00:00:07"
 
 
 def test_cues_are_joined_into_sentences() -> None:
@@ -238,13 +266,13 @@ def test_what_is_said_twice_in_rolling_captions_is_kept() -> None:
         "WEBVTT - 첫 방송\n\nintro\n00:01.000 --> 00:02.000 line:0\n하나\n\nguid/2-0\n00:03.000 --> 00:04.000\n둘\n",
         "WEBVTT\n\nSTYLE\n::cue { color: red }\n\n00:01.000 --> 00:02.000\n하나\n\nNOTE 여기서 쉰다\n둘째 줄\n\n"
         "00:03.000 --> 00:04.000\n둘\n\nREGION\nid:fred\n\nNOTE\n끝",
-        "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:900000\n\n0:0:1.0 --> 0:0:2.570\n하나\n0:0:3.0 --> 0:0:4.0\n둘\n",
+        "WEBVTT\nX-TIMESTAMP-MAP=MPEGTS:900000\n\n0:0:1.0 --> 0:0:1.570\n하나\n0:0:3.0 --> 0:0:4.0\n둘\n",
     ],
 )
 def test_untidy_files_are_read(text: str) -> None:
     segment = prose("a.srt", text)
     assert segment.text == "하나 둘"
-    assert segment.marks == [(0, "00:00:01"), (3, "00:00:03")]
+    assert segment.marks == [(0, "00:00:01"), (1, "00:00:02"), (3, "00:00:03"), (3, "00:00:04")]
 
 
 def test_a_number_that_is_said_stays() -> None:
@@ -325,11 +353,11 @@ def test_named_speakers_make_a_dialogue(
     chunks = chunk(words_of(found, frozenset({"박자두"})))
     assert [(c.locator, c.question, c.text) for c in chunks] == [
         (
-            "00:00:01-00:00:11",
+            "00:00:01-00:00:14",
             "등대에서는 어떻게 지내셨어요?",
             "매일 계단을 셌어요.\n삼백열두 개였는데, 어느 날 하나가 사라졌죠.",
         ),
-        ("00:00:13-00:00:16", "정말요? 왜요?", "잘못 센 거였어요."),
+        ("00:00:13-00:00:19", "정말요? 왜요?", "잘못 센 거였어요."),
     ]
     for each in chunks:
         assert_leads_to_words(each, [(at, words) for at, _, words in INTERVIEW])
@@ -349,7 +377,7 @@ def test_sami_may_name_speakers() -> None:
     shown = [(at, f"{speaker} : {words}") for at, speaker, words in INTERVIEW]
     found = dialogue("a.smi", sami(shown).replace("<br>", " "))
     chunks = chunk(words_of(found, frozenset({"박자두"})))
-    assert [c.locator for c in chunks] == ["00:00:01-00:00:11", "00:00:13-00:00:16"]
+    assert [c.locator for c in chunks] == ["00:00:01-00:00:14", "00:00:13-00:00:19"]
     for each in chunks:
         assert_leads_to_words(each, [(at, words) for at, _, words in INTERVIEW])
 
@@ -357,8 +385,8 @@ def test_sami_may_name_speakers() -> None:
 def test_two_voices_may_share_a_cue() -> None:
     text = "WEBVTT\n\n00:01.000 --> 00:02.000\n<v R&amp;D>Hi!</v> <v.loud Mary\tAnn>Hello\nthere.\n"
     assert turns("a.vtt", text) == [
-        ("R&D", "Hi!", "00:00:01", "00:00:01"),
-        ("Mary Ann", "Hello there.", "00:00:01", "00:00:01"),
+        ("R&D", "Hi!", "00:00:01", "00:00:02"),
+        ("Mary Ann", "Hello there.", "00:00:01", "00:00:02"),
     ]
 
 

@@ -88,6 +88,7 @@ def _print_sources(answer: "Answer") -> None:
     for source in answer.sources:
         about = " · ".join(filter(None, (source.source, source.locator, source.speaker, source.date)))
         print(plain(f"[{source.n}] {about}"))
-        others = source.question or "" if source.speaker else ""  # in a dialogue, what somebody else said
-        line = " ".join(source.text.removeprefix(others).split())
+        # in a dialogue the text begins with what somebody else said
+        is_quoted = source.speaker and source.text.endswith(answer.output)
+        line = " ".join((answer.output if is_quoted else source.text).split())
         print(dim(f"    {plain(set_cell_size(line, SNIPPET_COLUMNS).rstrip())}"))

@@ -30,6 +30,14 @@ _AROUND = frozenset(
     )
 )
 _AROUND_ROLES = frozenset({"banner", "complementary", "contentinfo", "dialog", "menu", "navigation", "search"})
+_BESIDE = frozenset(
+    (
+        *("comment", "comments", "reply", "replies", "menu", "gnb", "lnb", "nav", "navbar", "sidebar", "footer"),
+        *("breadcrumb", "댓글"),
+    )
+)
+"""Words in the names of what sites put beside their text."""
+_NAME_WORD = re.compile(r"[^\W\d_]+")
 _DATES = frozenset({"article:published_time", "datepublished"})
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _SPACE = re.compile(r"[ \t\r\n\f]+")
@@ -41,18 +49,25 @@ class _Element(NamedTuple):
     tag: str
     around: bool
     main: bool
+    was_beside: bool
 
 
 class _Page(HTMLParser):
-    """Collects blocks, each with whether it stands in the main part of the page."""
+    """Collects blocks, each with whether it stands in the main part of the page.
 
-    def __init__(self) -> None:
+    Args:
+        whole: whether what is named like comments or a menu is kept.
+    """
+
+    def __init__(self, whole: bool) -> None:
         super().__init__()
+        self._whole = whole
         self.blocks: list[tuple[Block, bool]] = []
         self.title = self.date = ""
         self._open: list[_Element] = []
         self._tags: Counter[str] = Counter()
         self._around = self._main = 0
+        self._beside = False
         self._text: list[str] = []
         self._tables: list[list[list[list[Block]]]] = []
 
@@ -60,7 +75,7 @@ class _Page(HTMLParser):
         attributes = {name: value or "" for name, value in attrs}
         if tag in _BLOCKS:
             self._flush()
-        if tag == "br" and not self._around:
+        if tag == "br" and not (self._around or self._beside):
             self._text.append("\n")
         elif tag == "meta" and (attributes.get("property") or attributes.get("itemprop", "")).lower() in _DATES:
             self.date = self.date or attributes.get("content", "")
@@ -68,7 +83,11 @@ class _Page(HTMLParser):
             return
         around = _is_around(tag, attributes) or (tag == "header" and not self._main)
         main = tag in ("main", "article") or attributes.get("role") == "main"
-        self._open.append(_Element(tag, around, main))
+        self._open.append(_Element(tag, around, main, self._beside))
+        if main:
+            self._beside = self._beside and tag == "article"  # a comment may be an article too
+        elif not self._whole:
+            self._beside = self._beside or _is_beside(tag, attributes)
         self._tags[tag] += 1
         self._around += around
         self._main += main
@@ -82,13 +101,14 @@ class _Page(HTMLParser):
             self._tags[closed.tag] -= 1
             self._around -= closed.around
             self._main -= closed.main
+            self._beside = closed.was_beside
             if closed.tag == "table" and self._tables:
                 self._end_table(self._tables.pop())
             if closed.tag == tag:
                 break
 
     def handle_data(self, data: str) -> None:
-        if not self._around:
+        if not (self._around or self._beside):
             self._text.append(data if self._tags["pre"] else _SPACE.sub(" ", data))
 
     def close(self) -> None:
@@ -140,18 +160,27 @@ class _Page(HTMLParser):
 
 
 def read_html(data: bytes) -> Extract:
-    """The main part of a page in UTF-8; all of it, where none is marked as such."""
-    return read_page(data.decode("utf-8", "replace"))
+    """The main part of a page of a site, in UTF-8, without visitors' comments and menus; all, if there is only that."""
+    html = data.decode("utf-8", "replace")
+    page = read_page(html, whole=False)
+    return page if _has_words(page.blocks) else read_page(html)
 
 
-def read_page(html: str) -> Extract:
-    """The main part of a page; all of it, where none is marked as such."""
-    page = _Page()
+def read_page(html: str, whole: bool = True) -> Extract:
+    """The main part of a page; all of it, where none is marked as such.
+
+    Args:
+        whole: whether what is named like comments or a menu is kept, as in a book or a letter.
+    """
+    page = _Page(whole)
     page.feed(html)
     page.close()
     main: Sequence[Block] = [block for block, is_main in page.blocks if is_main]
-    has_words = any(block.kind != "heading" for block in main)
-    return Extract(main if has_words else [block for block, _ in page.blocks], page.title, date=page.date)
+    return Extract(main if _has_words(main) else [block for block, _ in page.blocks], page.title, date=page.date)
+
+
+def _has_words(blocks: Sequence[Block]) -> bool:
+    return any(block.kind != "heading" for block in blocks)
 
 
 def _is_around(tag: str, attributes: dict[str, str]) -> bool:
@@ -166,3 +195,17 @@ def _is_around(tag: str, attributes: dict[str, str]) -> bool:
         or (tag == "blockquote" and attributes.get("type") == "cite")
         or "gmail_quote" in classes
     )
+
+
+def _is_beside(tag: str, attributes: dict[str, str]) -> bool:
+    """Whether an element is named like comments or a menu; the page itself tells by such names what else is on it."""
+    if tag in ("html", "body"):
+        return False
+    names = f"{attributes.get('id', '')} {attributes.get('class', '')}".lower()
+    return any(_names_what_is_beside(name) for name in names.split())
+
+
+def _names_what_is_beside(name: str) -> bool:
+    """Whether a name has such a word, but does not tell that something has it: "has-sidebar"."""
+    words = _NAME_WORD.findall(name)
+    return not _BESIDE.isdisjoint(words) and words[0] not in ("has", "no", "with", "without")

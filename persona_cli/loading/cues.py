@@ -1,7 +1,6 @@
 """Subtitle files → cues: a time, and lines of text without their markup."""
 
 import html
-import math
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -10,6 +9,9 @@ from persona_cli.loading.decoding import clean
 
 _WORD_S = 0.5
 """How long the last word of a line lasts, where only its beginning is known."""
+
+_LAST_S = 5.0
+"""How long the last words of a file are shown, where nothing tells when they vanish."""
 
 _CLOCK = r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,9}))?"
 _TIMES = re.compile(rf"\s*{_CLOCK}\s*-{{1,3}}>\s*{_CLOCK}")
@@ -107,8 +109,9 @@ def sami_cues(text: str) -> list[Cue]:
             tracks.setdefault(language, []).append((int(start) / 1000, words))
     most = max(map(len, tracks.values()), default=0)
     track = next((track for track in tracks.values() if 2 * len(track) >= most), [])
-    ends = [*(start for start, _ in track[1:]), math.inf]
-    return [Cue(start, end, [words]) for (start, words), end in zip(track, ends, strict=False)]
+    starts = [start for start, _ in track]
+    ends = [*starts[1:], *(start + _LAST_S for start in starts[-1:])]
+    return [Cue(start, end, [words]) for (start, words), end in zip(track, ends, strict=True)]
 
 
 def _paragraphs(body: str) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Subtitles → what was said, with the time at which it was.
+"""Subtitles → what was said, with the time from its beginning to its end.
 
 A cue breaks sentences where the screen is full, so cues are joined and what was said is cut into sentences anew. What
 only sounds is left out: a line that is all in square brackets, or begins or ends with a musical note, and one of at
@@ -50,18 +50,27 @@ _END = re.compile(
     re.VERBOSE,
 )
 """Marks, but not those of abbreviations and dates."""
+_WORD, _WHOLE = re.compile(r"\S+"), re.compile(".+")
 _KOREAN_END = re.compile("(?:니다|[가-힣]죠|(?!필요|중요|주요|수요)[가-힣]요)$")
 """How Korean sentences end, which in subtitles often have no marks; at the end of a line, as within it such a syllable
 may be any word's."""
 
 
+class _Part(NamedTuple):
+    """What one line holds of a sentence, and the time of the line, in seconds."""
+
+    start: float
+    end: float
+    text: str
+
+
 class _Sentence(NamedTuple):
-    """Its time, in seconds, and its parts, each with the time at which it appeared."""
+    """Its time, in seconds, and its parts."""
 
     start: float
     end: float
     speaker: str | None
-    parts: Sequence[tuple[float, str]]
+    parts: Sequence[_Part]
 
 
 def read_subtitles(data: bytes) -> Reading:
@@ -184,19 +193,19 @@ def _is_bracket(label: re.Match[str]) -> bool:
 def _sentences(lines: Sequence[Line]) -> Iterator[_Sentence]:
     """What the lines say, cut where a sentence ends, after a pause, and where somebody else speaks."""
     before: Line | None = None
-    parts: list[tuple[float, str]] = []
+    parts: list[_Part] = []
     for line in lines:
         if before and parts and (_gap(before, line) > _PAUSE_S or line.is_change or line.speaker != before.speaker):
-            yield _Sentence(parts[0][0], before.end, before.speaker, parts)
+            yield _Sentence(parts[0].start, before.end, before.speaker, parts)
             parts = []
         for text, is_end in _pieces(line.text):
-            parts.append((line.start, text))
-            if is_end or sum(len(part) for _, part in parts) >= _MAX_SENTENCE_CHARS:
-                yield _Sentence(parts[0][0], line.end, line.speaker, parts)
+            parts.append(_Part(line.start, line.end, text))
+            if is_end or sum(len(part.text) for part in parts) >= _MAX_SENTENCE_CHARS:
+                yield _Sentence(parts[0].start, line.end, line.speaker, parts)
                 parts = []
         before = line
     if before and parts:
-        yield _Sentence(parts[0][0], before.end, before.speaker, parts)
+        yield _Sentence(parts[0].start, before.end, before.speaker, parts)
 
 
 def _pieces(text: str) -> Iterator[tuple[str, bool]]:
@@ -215,24 +224,37 @@ def _gap(before: Line | _Sentence, after: Line | _Sentence) -> float:
 
 
 def _prose(sentences: Sequence[_Sentence], date: str | None) -> Segment:
-    """One segment, a sentence a line, that knows when each of its words appeared."""
+    """One segment, a sentence a line, that knows when each of its parts begins and ends."""
     texts: list[str] = []
     marks: list[tuple[int, str]] = []
     length, space = 0, ""
     for at, sentence in enumerate(sentences):
         if at:
             space = "\n\n" if _gap(sentences[at - 1], sentence) > _SILENCE_S else "\n"
-        for start, text in sentence.parts:
-            marks.append((length + len(space), _spell(start)))
-            texts += space, text
-            length += len(space) + len(text)
+        for part in sentence.parts:
+            length += len(space)
+            for first, end in _stretches(part.text):
+                marks += (length + first, _spell(part.start)), (length + end - 1, _spell_end(part))
+            texts += space, part.text
+            length += len(part.text)
             space = " "
     return Segment("".join(texts), marks=marks, date=date)
 
 
+def _stretches(text: str) -> Iterator[tuple[int, int]]:
+    """Where what is never split begins and ends: in a part so long that it may be, each word."""
+    return (word.span() for word in (_WORD if len(text) > _MAX_SENTENCE_CHARS else _WHOLE).finditer(text))
+
+
 def _turn(sentence: _Sentence, date: str | None) -> Turn:
-    text = " ".join(text for _, text in sentence.parts)
-    return Turn(sentence.speaker or _UNKNOWN, text, _spell(sentence.start), _spell(sentence.parts[-1][0]), date)
+    text = " ".join(part.text for part in sentence.parts)
+    last = _spell_end(sentence.parts[-1])
+    return Turn(sentence.speaker or _UNKNOWN, text, _spell(sentence.start), last, date)
+
+
+def _spell_end(part: _Part) -> str:
+    """The second at which all of it has been said."""
+    return _spell(math.ceil(max(part.start, part.end)))
 
 
 def _spell(seconds: float) -> str:
