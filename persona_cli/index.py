@@ -11,6 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
@@ -82,9 +83,17 @@ class Generation:
             raise IndexDamaged("generation {number} is damaged: {why}", number=number, why=str(error)) from error
 
     def nearest(self, question: Vector, count: int) -> dict[int, float]:
-        """The nearest chunks and their cosine similarities, by their whole text or their question."""
+        """The nearest chunks and their cosine similarities, by their whole text or their question.
+
+        Raises:
+            IndexDamaged: the vectors cannot be read.
+        """
         best: dict[int, float] = {}
-        for key, similarity in self._vectors.nearest(question, count):
+        try:
+            found = self._vectors.nearest(question, count)
+        except OSError as error:
+            raise IndexDamaged("generation {number} is damaged: {why}", number=self.number, why=str(error)) from error
+        for key, similarity in found:
             chunk_id = int(key.removesuffix("q"))
             best[chunk_id] = max(similarity, best.get(chunk_id, -1.0))
         return best
@@ -176,8 +185,10 @@ class Index:
 def _make(folder: Path, content: Content) -> None:
     """Write the postings and the vectors of all rows."""
     _empty(folder)
-    LexicalIndex.build(content.texts_of([row.id for row in content.rows])).save(folder)
-    write_vectors(folder, _batches(content.rows, content))
+    with ThreadPoolExecutor(1) as thread:  # Chroma leaves a processor to the postings
+        writing = thread.submit(write_vectors, folder, list(_batches(content.rows, content)))
+        LexicalIndex.build(content.texts_of([row.id for row in content.rows])).save(folder)
+        writing.result()
 
 
 def _change(previous: Path, folder: Path, content: Content) -> int | None:

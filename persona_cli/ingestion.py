@@ -21,6 +21,7 @@ from persona_cli.errors import SourceUnknown
 from persona_cli.models import Chunk, Document, Embedder, Matrix, Progress, question_hash, text_hash
 from persona_cli.reading import Memory, Rules
 from persona_cli.store import Store
+from persona_cli.vectors import bring_in_chroma
 
 COMMIT_S = 1.0
 """Embeddings are kept at least this often, in seconds: what a killed run has to embed again."""
@@ -200,6 +201,7 @@ def _embed(
     if not missing:
         return 0
     embedder = embedder_of(embedding)
+    bring_in_chroma()
     done, total = 0, sum(len(text) for _, text, _ in missing)
     fresh: list[tuple[list[bytes], Matrix]] = []
     kept = time.monotonic()

@@ -15,6 +15,7 @@ from persona_cli.errors import IndexDamaged
 from persona_cli.index import Generation
 from persona_cli.models import ChunkId, Embedder, Passage, Vector
 from persona_cli.store import Store
+from persona_cli.vectors import bring_in_chroma
 
 CANDIDATES = 100
 """Taken from each side, dense and lexical."""
@@ -68,6 +69,7 @@ class Retriever:
             ModelError: the embedding model failed.
         """
         start = time.perf_counter()
+        bring_in_chroma()
         vector = self.embedder.embed_question(question, api_key)
         embedded = time.perf_counter()
         try:

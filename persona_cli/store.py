@@ -140,6 +140,11 @@ class Store:
                     raise _held(file, self.folder)
                 time.sleep(0.1)
             _sign(file)
+            with self.catalog.snapshot() as snapshot:
+                erasing, number = snapshot.fact("erasing"), snapshot.generation
+            if erasing:  # whoever was at it was killed, or could not wait any longer
+                with suppress(StoreBusy):
+                    self._erase(number)
             yield
             file.truncate(0)
 
@@ -197,7 +202,7 @@ class Store:
             serves = (put or remove) and not erase and snapshot.fact("embedding") == embedding
             with self.taking_space(list(new.values()), embedding):
                 self.index.build(number, content, snapshot.generation if serves else None)
-        notes = {**notes, "last_chunk": str(first - 1), "embedding": embedding}
+        notes = {**notes, "last_chunk": str(first - 1), "embedding": embedding, **({"erasing": "yes"} if erase else {})}
         with self.taking_space(list(new.values()), embedding):
             try:
                 self.catalog.publish(number, numbered, remove, notes, erase)
@@ -205,9 +210,16 @@ class Store:
                 self.index.sweep(keep=number - 1)
                 raise
         if erase:
-            self.catalog.flush()
-        self.index.sweep(keep=number, force_after_s=ERASE_WAIT_S if erase else None)
+            self._erase(number)
+        else:
+            self.index.sweep(keep=number)
         return number
+
+    def _erase(self, number: int) -> None:
+        """Leave nothing in any file of what generation `number` does not hold. Raises: StoreBusy."""
+        self.catalog.flush()
+        self.index.sweep(keep=number, force_after_s=ERASE_WAIT_S)
+        self.catalog.set_facts({"erasing": ""})
 
     def forget(self, sources: Sequence[str]) -> None:
         """Remove documents, and every trace of their texts in any file of the store.

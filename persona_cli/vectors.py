@@ -7,18 +7,16 @@ where that says; with explicit embeddings on both sides that code never runs.
 import os
 import shutil
 import sqlite3
+import sys
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from tempfile import mkdtemp
+from threading import Thread
 from typing import Any
 from weakref import finalize
 
 import numpy as np
-from chromadb import PersistentClient
-from chromadb.api.shared_system_client import SharedSystemClient
-from chromadb.config import Settings
-from chromadb.errors import ChromaError
 
 from persona_cli.models import Matrix, Vector
 
@@ -34,7 +32,24 @@ BATCH = 5_000
 """Vectors written or deleted at once; Chroma takes 5,461."""
 
 
+def bring_in_chroma() -> None:
+    """Begin to import Chroma, which takes a third of a second, while the caller waits for an embedding."""
+    if "chromadb" not in sys.modules:
+        import httpx  # noqa: F401  # the openai package looks into a half imported one (openai 3.54, _httpx2.py)
+
+        Thread(target=_bring_in, daemon=True).start()
+
+
+def _bring_in() -> None:
+    with suppress(Exception):  # whoever needs it will meet the same
+        import chromadb  # noqa: F401
+
+
 def _client(folder: Path) -> Any:
+    from chromadb import PersistentClient
+    from chromadb.api.shared_system_client import SharedSystemClient
+    from chromadb.config import Settings
+
     try:
         return PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
     except BaseException:
@@ -74,6 +89,8 @@ def write_vectors(folder: Path, batches: Iterable[tuple[list[str], Matrix]], gon
     Raises:
         OSError: Chroma cannot write it.
     """
+    from chromadb.errors import ChromaError
+
     try:
         with closing(_client(folder)) as client:
             collection = client.get_or_create_collection(
@@ -95,6 +112,8 @@ class VectorIndex:
     """A Chroma directory opened for reading."""
 
     def __init__(self, folder: Path) -> None:
+        from chromadb.errors import ChromaError
+
         try:
             self._client = _client(folder)
         except ChromaError:  # it notes every opening, which it cannot on a full disk or a read-only medium
@@ -113,12 +132,17 @@ class VectorIndex:
         return self._count
 
     def nearest(self, question: Vector, count: int) -> list[tuple[str, float]]:
-        """Ids and cosine similarities of the nearest vectors, nearest first."""
+        """Ids and cosine similarities of the nearest vectors, nearest first. Raises: OSError: Chroma cannot read it."""
+        from chromadb.errors import ChromaError
+
         if not self._count:
             return []
-        found = self._collection.query(
-            query_embeddings=[np.asarray(question)], n_results=min(count, self._count), include=["distances"]
-        )
+        try:
+            found = self._collection.query(
+                query_embeddings=[np.asarray(question)], n_results=min(count, self._count), include=["distances"]
+            )
+        except ChromaError as error:
+            raise OSError(str(error)) from error
         # Chroma's inner-product distance is 1 - similarity
         return [(key, 1.0 - distance) for key, distance in zip(found["ids"][0], found["distances"][0], strict=True)]
 

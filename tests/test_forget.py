@@ -87,6 +87,28 @@ def test_a_snapshot_that_is_held_open_is_waited_for_and_then_named(
     writer.close()
 
 
+@pytest.mark.parametrize("killed_in", ["flush", "sweep"])
+def test_what_a_killed_forget_left_is_erased_by_the_next_writer(
+    store: Path, monkeypatch: pytest.MonkeyPatch, killed_in: str
+) -> None:
+    (vector,) = vectors(store)
+    opened = Store(store)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(opened.catalog if killed_in == "flush" else opened.index, killed_in, killed)
+    with pytest.raises(KeyboardInterrupt):
+        opened.forget(["docs/secret.txt"])
+    opened.close()
+    assert [p for p in store.rglob("*") if p.is_file() and vector in p.read_bytes()]
+    done = persona("forget", "docs/secret.txt", "--yes", cwd=store.parent)
+    assert done.returncode == FAILED
+    assert "there is no document" in done.stderr
+    assert traces(store) == []
+    assert [p for p in store.rglob("*") if p.is_file() and vector in p.read_bytes()] == []
+
+
 def test_a_folder_is_forgotten_with_all_that_is_in_it(store: Path) -> None:
     opened = Store(store)
     assert sources_named(opened, "docs") == ["docs/faq.txt", "docs/secret.txt"]

@@ -23,7 +23,8 @@ def forget(
     from persona_cli.settings import load_settings
 
     store = assembly.open_store(load_settings(db=db))
-    sources = ingestion.sources_named(store, source)
+    with store.writing():  # which ends what a killed one left to do, when it was for the same document
+        sources = ingestion.sources_named(store, source)
     for name in sources:
         print(plain(name), file=sys.stderr)
     if not yes:

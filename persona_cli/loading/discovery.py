@@ -55,17 +55,17 @@ def discover(paths: Sequence[Path], exclude: Sequence[Path] = ()) -> Discovery:
     files: list[Path] = []
     problems: list[tuple[Path, LoadError]] = []
     seen: set[Path] = set()
-    waiting: list[tuple[Path, _Ignored]] = [(Path(os.path.abspath(path)), ()) for path in paths]
+    waiting: list[tuple[Path, bool, _Ignored]] = [(Path(os.path.abspath(path)), False, ()) for path in paths]
     while waiting:
-        path, ignored = waiting.pop()
+        path, is_resolved, ignored = waiting.pop()
         try:
-            real = _resolve(path)
+            real = path if is_resolved else _resolve(path)
             if real in seen or any(real.is_relative_to(folder) for folder in excluded):
                 continue
             seen.add(real)
             if real.is_dir():
                 ignored = (*ignored, *_read_ignore_file(real))
-                waiting += [(entry, ignored) for entry in _visible(real, ignored)]
+                waiting += [(entry, not is_link, ignored) for entry, is_link in _visible(real, ignored)]
             else:
                 _check_readable(real)
                 files.append(real)
@@ -90,10 +90,11 @@ def _resolve(path: Path) -> Path:
     return real
 
 
-def _visible(folder: Path, ignored: _Ignored) -> list[Path]:
+def _visible(folder: Path, ignored: _Ignored) -> list[tuple[Path, bool]]:
+    """What is to be read in a folder, and whether that is a link."""
     with os.scandir(folder) as entries:
         return [
-            folder / entry.name
+            (folder / entry.name, entry.is_symlink())
             for entry in entries
             if not _is_passed_over(entry.name)
             and not _is_ignored(folder / entry.name, os.path.isdir(folder / entry.name), ignored)
