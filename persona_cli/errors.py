@@ -4,6 +4,7 @@ PersonaError
 ├── SettingsError        a setting that cannot be used
 ├── ProfileError         a persona.toml that cannot be used
 ├── QuestionError        a question that is empty or too long
+├── EvaluationError      a file of questions to evaluate with that cannot be used
 ├── LoadError            a file that cannot be read as a person's words
 │   └── NoWords          one that can be read, and holds none of the person's words
 │       └── PersonSilent a dialogue in which they do not speak
@@ -61,6 +62,10 @@ class ProfileError(PersonaError):
 
 class QuestionError(PersonaError):
     """A question that is empty or too long."""
+
+
+class EvaluationError(PersonaError):
+    """A file of questions to evaluate with that cannot be used."""
 
 
 class LoadError(PersonaError):

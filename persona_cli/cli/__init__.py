@@ -10,6 +10,7 @@ import typer
 from persona_cli import __version__
 from persona_cli.cli.ask import ask
 from persona_cli.cli.boundary import Boundary
+from persona_cli.cli.eval import evaluate
 from persona_cli.cli.forget import forget
 from persona_cli.cli.ingest import ingest
 from persona_cli.cli.serve import serve
@@ -48,6 +49,7 @@ app.command(help=say("Ask the person; the answer comes with its sources."))(ask)
 app.command(help=say("Answer over HTTP, with a chat page for browsers."))(serve)
 app.command(help=say("Erase documents from a store, with every trace of their words."))(forget)
 app.command(help=say("Show what a store holds."))(status)
+app.command("eval", help=say("Measure how well a store finds the right passages and refuses the rest."))(evaluate)
 
 
 def main() -> None:
