@@ -13,10 +13,10 @@ import numpy as np
 import sqlalchemy as sa
 
 from persona_cli.errors import StoreBusy, StoreDamaged, StoreError, StoreMissing, StoreTooNew, StoreUnwritable
-from persona_cli.models import Chunk, ChunkId, Document, IndexRow, Matrix, StoredChunk
+from persona_cli.models import Chunk, ChunkId, Document, IndexRow, Matrix, StoredChunk, Vector
 
 FILE_NAME = "catalog.sqlite3"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 PAGE = 1_000
 """Rows asked for or written at once; SQLite takes 32,766 values in a statement."""
 BUSY_TIMEOUT_S = 10
@@ -59,7 +59,8 @@ embeddings = sa.Table(
     sa.Column("model", sa.Text, primary_key=True),
     sa.Column("hash", sa.LargeBinary, primary_key=True),
     sa.Column("vector", sa.LargeBinary, nullable=False),
-    comment="vector: float32, little-endian, of unit length",
+    sa.Column("pieces", sa.Integer, nullable=False, server_default="1"),
+    comment="vector: float32, little-endian, of unit length; pieces: how many there are, one after the other",
 )
 
 
@@ -135,6 +136,11 @@ class Snapshot:
             for row in self._connection.execute(query.where(c.id.in_(page))):
                 yield row.id, Chunk(row.text, "", row.question).whole
 
+    def said_by(self, date: str) -> set[ChunkId]:
+        """The chunks that are known to have been said by the end of a day, ISO 8601."""
+        c = chunks.c
+        return set(self._connection.scalars(sa.select(c.id).where(sa.func.substr(c.date, 1, len(date)) <= date)))
+
     def hashes(self, ids: Iterable[ChunkId]) -> dict[ChunkId, tuple[bytes, bytes | None]]:
         """The keys of the vectors of these chunks: of the whole, and of the question."""
         c = chunks.c
@@ -145,12 +151,12 @@ class Snapshot:
             for row in self._connection.execute(query.where(c.id.in_(page)))
         }
 
-    def vectors(self, model: str, hashes: Iterable[bytes]) -> dict[bytes, np.ndarray]:
-        """The cached vectors under these keys; those not cached are left out."""
+    def vectors(self, model: str, hashes: Iterable[bytes]) -> dict[bytes, Matrix]:
+        """The cached `(k, d)` vectors under each of these keys; those not cached are left out."""
         e = embeddings.c
-        query = sa.select(e.hash, e.vector).where(e.model == model)
+        query = sa.select(e.hash, e.vector, e.pieces).where(e.model == model)
         return {
-            row.hash: np.frombuffer(row.vector, "<f4")
+            row.hash: np.frombuffer(row.vector, "<f4").reshape((int(row.pieces), -1))
             for page in pages(hashes)
             for row in self._connection.execute(query.where(e.hash.in_(page)))
         }
@@ -158,7 +164,7 @@ class Snapshot:
     def vector_bytes(self, model: str) -> int:
         """Size of a cached vector; 0 when there is none yet."""
         e = embeddings.c
-        query = sa.select(sa.func.length(e.vector)).where(e.model == model).limit(1)
+        query = sa.select(sa.func.length(e.vector) / e.pieces).where(e.model == model).limit(1)
         return self._connection.scalar(query) or 0
 
     def cached(self, model: str, hashes: Iterable[bytes]) -> set[bytes]:
@@ -211,11 +217,16 @@ class Catalog:
         with self._reading() as connection:
             yield Snapshot(connection)
 
-    def cache_vectors(self, model: str, hashes: Sequence[bytes], vectors: Matrix) -> None:
-        """Keep vectors for good; the keys must not be cached yet."""
+    def cache_vectors(self, model: str, hashes: Sequence[bytes], vectors: Iterable[Matrix | Vector]) -> None:
+        """Keep the `(k, d)` vectors, or the `(d,)` one, of each key for good; the keys must not be cached yet."""
         rows = [
-            {"model": model, "hash": key, "vector": vector.astype("<f4").tobytes()}
-            for key, vector in zip(hashes, vectors, strict=True)
+            {
+                "model": model,
+                "hash": key,
+                "vector": of_key.astype("<f4").tobytes(),
+                "pieces": of_key.size // of_key.shape[-1],
+            }
+            for key, of_key in zip(hashes, vectors, strict=True)
         ]
         with self._translated(), self._writer.begin() as connection:
             connection.execute(sa.insert(embeddings), rows)
@@ -278,6 +289,8 @@ class Catalog:
         if version < SCHEMA_VERSION:
             with self._translated(), self._writer.begin() as connection:
                 metadata.create_all(connection)
+                if version == 1:
+                    connection.exec_driver_sql("ALTER TABLE embeddings ADD COLUMN pieces INTEGER NOT NULL DEFAULT 1")
                 connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     @contextmanager

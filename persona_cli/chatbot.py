@@ -1,10 +1,12 @@
 """The core: a question in, an answer in the person's words out. The command line and the server add nothing to it."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
@@ -12,14 +14,28 @@ from typing import Any, TypeVar
 from pydantic import SecretStr
 
 from persona_cli import assembly, prompts
-from persona_cli.errors import ModelBusy, ModelUnavailable, QuestionError, SettingsError
-from persona_cli.grounding import refuse, support
+from persona_cli.claims import unsupported
+from persona_cli.errors import ModelBusy, ModelError, ModelUnavailable, QuestionError, SettingsError
+from persona_cli.grounding import is_same_question, refuse
 from persona_cli.language import say
+from persona_cli.loading.dates import parse_date
 from persona_cli.loading.decoding import clean
-from persona_cli.models import Answer, ChatModel, Embedder, Mode, Passage, Source, Usage
-from persona_cli.quoting import nearest_words, quote
-from persona_cli.retrieval import Retrieval, Retriever, distinct
+from persona_cli.models import (
+    Answer,
+    Candidate,
+    ChatModel,
+    Embedder,
+    Explanation,
+    Message,
+    Mode,
+    Passage,
+    Source,
+    Usage,
+)
+from persona_cli.quoting import nearest_words, quote, retell, versions
+from persona_cli.retrieval import Retrieval, Retriever, distinct, last_question
 from persona_cli.settings import Settings, load_settings
+from persona_cli.smalltalk import Kind, kind_of, reply
 
 T = TypeVar("T")
 SOURCE_SUPPORT = 0.5
@@ -28,6 +44,8 @@ TWINS = 3
 """Passages looked up for each that is used, since the same words may stand in several documents."""
 NEAR_MISS_SUPPORT = 0.1
 """Support from which a refusal offers the nearest thing that was said."""
+MAX_REWRITTEN_CHARS = 500
+"""A question that a model made longer than this is no question."""
 
 
 class PersonaChatbot:
@@ -70,8 +88,16 @@ class PersonaChatbot:
         """The answer's text."""
         return self.ask(prompt).output
 
-    def ask(self, prompt: str, *, top_k: int | None = None) -> Answer:
-        """The whole answer with its sources.
+    def ask(
+        self,
+        prompt: str,
+        *,
+        top_k: int | None = None,
+        history: Sequence[Message] = (),
+        as_of: str | None = None,
+        explain: bool = False,
+    ) -> Answer:
+        """The whole answer with its sources; for the arguments see `stream`.
 
         Raises:
             PersonaError: the question, the store or a model cannot be used.
@@ -79,7 +105,7 @@ class PersonaChatbot:
 
         async def collect() -> Answer:
             try:
-                async for part in self.stream(prompt, top_k=top_k):
+                async for part in self.stream(prompt, top_k=top_k, history=history, as_of=as_of, explain=explain):
                     if isinstance(part, Answer):
                         return part
                 raise AssertionError("a stream ends with its answer")
@@ -89,7 +115,14 @@ class PersonaChatbot:
         return _run(collect())
 
     async def stream(
-        self, prompt: str, *, top_k: int | None = None, api_key: str | None = None
+        self,
+        prompt: str,
+        *,
+        top_k: int | None = None,
+        api_key: str | None = None,
+        history: Sequence[Message] = (),
+        as_of: str | None = None,
+        explain: bool = False,
     ) -> AsyncGenerator[str | Answer]:
         """Pieces of the answer's text as they come, then the whole `Answer`, which is always last.
 
@@ -97,23 +130,45 @@ class PersonaChatbot:
             prompt: the question.
             top_k: passages to answer from; None takes the setting's.
             api_key: the caller's own key, used for this question and kept nowhere.
+            history: what was said before, oldest first, which the question may go on from.
+            as_of: a date; the answer is made from what is known to have been said by then.
+            explain: tell in the answer how it came about.
 
         Raises:
             PersonaError: the question, the store or a model cannot be used.
         """
         start = time.perf_counter()
         question = self._question(prompt)
+        day = _day(as_of)
         count = self.settings.top_k if top_k is None else top_k
         if count < 1:
             raise SettingsError(
                 "{name} cannot be {value!r}: {why}", name="top_k", value=count, why="it is not positive"
             )
         retriever = await asyncio.to_thread(self.open)
-        found = await asyncio.to_thread(retriever.retrieve, question, TWINS * count, api_key)
-        turn = _Turn(question, found, distinct(found.passages)[:count], retriever.embedder, api_key, start)
-        if turn.support < self.settings.refuse_below or not turn.passages:
+        if kind := kind_of(question):
+            talk = await asyncio.to_thread(_small_talk, kind, question, retriever, start)
+            yield talk.output
+            yield talk
+            return
+        asked, after = question, last_question(history)
+        if after and (self._has_model or api_key):
+            asked, after = await self._rewritten(question, history, api_key) or question, None
+        found = await asyncio.to_thread(retriever.retrieve, asked, TWINS * count, api_key, after=after, as_of=day)
+        turn = _Turn(
+            question=question,
+            found=found,
+            passages=distinct(found.passages)[:count],
+            embedder=retriever.embedder,
+            start=start,
+            threshold=self.settings.refuse_below,
+            api_key=api_key,
+            history=history,
+            explain=explain,
+        )
+        if found.support < self.settings.refuse_below or not turn.passages:
             parts = _refused(turn)
-        elif self._has_model or api_key:
+        elif (self._has_model or api_key) and not (self.settings.verbatim and turn.is_recorded(asked)):
             parts = self._generated(turn)
         else:
             parts = _quoted(turn)
@@ -153,96 +208,184 @@ class PersonaChatbot:
                 self._model = assembly.build_model(self.settings)
             return self._model
 
-    async def _generated(self, turn: "_Turn") -> AsyncGenerator[str | Answer]:
-        """An answer by the language model; in the recorded words when it cannot be reached."""
-        model = await asyncio.to_thread(self._language_model)  # the first time, it imports for a second
-        least = SOURCE_SUPPORT * self.settings.refuse_below
-        passages = prompts.within_budget(turn.supporting(least))
-        pieces: list[str] = []
-        usage = None
-        stream = model.stream(prompts.build(turn.question, passages), turn.api_key)
+    async def _rewritten(self, question: str, history: Sequence[Message], api_key: str | None) -> str | None:
+        """A question made whole by the language model; None when that failed."""
         try:
+            model = await asyncio.to_thread(self._language_model)
+            pieces: list[str] = []
+            stream = model.stream(prompts.rewrite(question, history), api_key)
             async with aclosing(stream):
                 async for piece in stream:
-                    if isinstance(piece, Usage):
-                        usage = piece
-                    else:
-                        pieces.append(piece)
-                        turn.speak()
-                        yield piece
+                    pieces += [piece] if isinstance(piece, str) else []
+        except ModelError:  # the answer meets the same, and says so
+            return None
+        whole = " ".join("".join(pieces).split())
+        return whole if 0 < len(whole) <= MAX_REWRITTEN_CHARS else None
+
+    async def _generated(self, turn: "_Turn") -> AsyncGenerator[str | Answer]:
+        """An answer by the language model; in the recorded words when it cannot be reached, or insists on more."""
+        model = await asyncio.to_thread(self._language_model)  # the first time, it imports for a second
+        passages = prompts.within_budget(turn.supporting(SOURCE_SUPPORT * self.settings.refuse_below))
+        messages = prompts.build(turn.question, passages, turn.history)
+        reply = _Reply()
+        try:
+            async for piece in reply.take(model, messages, turn):
+                if not self.settings.strict:
+                    yield piece
+            claims = turn.made_up(reply.text, passages)
+            if claims and self.settings.strict:
+                messages = prompts.correct(messages, reply.text, claims)
+                reply = _Reply()
+                async for _ in reply.take(model, messages, turn):
+                    pass
+                claims = turn.made_up(reply.text, passages)
         except (ModelUnavailable, ModelBusy) as error:
-            if pieces:
+            if reply.pieces and not self.settings.strict:
                 raise
             notice = say("{why}; these are the recorded words", why=say(error.template, **error.values))
             async for part in _quoted(turn, notice):
                 yield part
-        else:
-            yield turn.answer("".join(pieces).strip(), "generated", passages, model=model.model, usage=usage)
+            return
+        if claims and self.settings.strict:
+            async for part in _quoted(turn, say("the model told more than was said; these are the recorded words")):
+                yield part
+            return
+        if self.settings.strict:
+            yield reply.text
+        more = {"model": model.model, "usage": reply.usage, "unsupported": claims}
+        yield turn.answer(reply.text, "generated", passages, prompt=messages, **more)
 
 
+class _Reply:
+    """What a language model answers, as far as it has come."""
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+        self.usage: Usage | None = None
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces).strip()
+
+    async def take(self, model: ChatModel, messages: Sequence[Message], turn: "_Turn") -> AsyncGenerator[str]:
+        """The pieces as they come. Raises: ModelError."""
+        stream = model.stream(messages, turn.api_key)
+        async with aclosing(stream):
+            async for piece in stream:
+                if isinstance(piece, Usage):
+                    self.usage = piece
+                else:
+                    self.pieces.append(piece)
+                    turn.speak()
+                    yield piece
+
+
+@dataclass(slots=True)
 class _Turn:
     """One question on its way to its answer."""
 
-    def __init__(
-        self,
-        question: str,
-        found: Retrieval,
-        passages: Sequence[Passage],
-        embedder: Embedder,
-        api_key: str | None,
-        start: float,
-    ) -> None:
-        self.question = question
-        self.api_key = api_key
-        self.found = found
-        self.passages = passages
-        self.embedder = embedder
-        self.support = support(question, found.similarity, found.share, embedder.model)
-        self._start = start
-        self._timings = dict(found.timings_ms)
+    question: str
+    found: Retrieval
+    passages: Sequence[Passage]
+    embedder: Embedder
+    start: float
+    threshold: float
+    api_key: str | None
+    history: Sequence[Message]
+    explain: bool
+    spoke_ms: float | None = None
 
     def supporting(self, least: float) -> list[Passage]:
         """The best passage, and those of the others that support an answer by themselves."""
         best, *others = self.passages
-        model = self.embedder.model
-        return [best, *(p for p in others if support(self.question, p.similarity, p.share, model) >= least)]
+        return [best, *(passage for passage in others if passage.support >= least)]
+
+    def is_recorded(self, asked: str) -> bool:
+        """Whether the question is the one that the best passage answers."""
+        best = self.passages[0]
+        recorded = best.stored.chunk.question
+        return recorded is not None and is_same_question(asked, recorded, best.asked)
+
+    def made_up(self, output: str, passages: Sequence[Passage]) -> list[str]:
+        """Numbers, dates, names and quotations of an answer that neither passages nor conversation hold."""
+        chunks = [passage.stored.chunk for passage in passages]
+        evidence = [part for c in chunks for part in (c.whole, c.date, c.speaker) if part]
+        evidence += [self.question, *(message["content"] for message in self.history)]
+        return list(dict.fromkeys(output[start:end] for start, end in unsupported(output, evidence)))
 
     def speak(self) -> None:
         """Note when the first piece of the answer came."""
-        self._timings.setdefault("first_token", 1e3 * (time.perf_counter() - self._start))
+        if self.spoke_ms is None:
+            self.spoke_ms = 1e3 * (time.perf_counter() - self.start)
 
-    def answer(self, output: str, mode: Mode, passages: Sequence[Passage], **more: Any) -> Answer:
+    def answer(
+        self, output: str, mode: Mode, passages: Sequence[Passage], prompt: Sequence[Message] = (), **more: Any
+    ) -> Answer:
         """The finished answer."""
         self.speak()
-        self._timings["total"] = 1e3 * (time.perf_counter() - self._start)
+        total_ms = 1e3 * (time.perf_counter() - self.start)
+        timings_ms = {**self.found.timings_ms, "first_token": self.spoke_ms or 0.0, "total": total_ms}
         return Answer(
             output=output,
             mode=mode,
             answerable=mode != "refused",
-            support=round(self.support, 4),
+            support=round(self.found.support, 4),
             sources=[_source(n, passage) for n, passage in enumerate(passages, 1)],
-            timings_ms={name: round(ms, 1) for name, ms in self._timings.items()},
+            timings_ms={name: round(ms, 1) for name, ms in timings_ms.items()},
+            explanation=self._explanation(prompt) if self.explain else None,
             **more,
         )
 
+    def _explanation(self, prompt: Sequence[Message]) -> Explanation:
+        found = self.found
+        candidates = [_candidate(passage) for passage in distinct(found.passages)]
+        return Explanation(found.readings, round(found.support, 4), self.threshold, candidates, prompt)
+
 
 async def _quoted(turn: _Turn, notice: str | None = None) -> AsyncGenerator[str | Answer]:
-    best = turn.passages[0]
+    told = versions(turn.passages)
     found = turn.found
-    output = await asyncio.to_thread(
-        quote, turn.question, found.vector, best, turn.embedder, found.spread, turn.api_key
+    newest = await asyncio.to_thread(
+        quote, turn.question, found.vector, told[0], turn.embedder, found.spread, turn.api_key
     )
+    output = retell(turn.question, newest, told)
     turn.speak()
     yield output
-    yield turn.answer(output, "quoted", [best], notice=notice)
+    yield turn.answer(output, "quoted", told, notice=notice)
 
 
 async def _refused(turn: _Turn) -> AsyncGenerator[str | Answer]:
-    near = turn.passages[:1] if turn.support >= NEAR_MISS_SUPPORT else []
+    near = turn.passages[:1] if turn.found.support >= NEAR_MISS_SUPPORT else []
     output = refuse(turn.question, nearest_words(near[0].stored.chunk) if near else None)
     turn.speak()
     yield output
     yield turn.answer(output, "refused", near)
+
+
+def _small_talk(kind: Kind, text: str, retriever: Retriever, start: float) -> Answer:
+    """What to say to what is no question to the person; nothing is looked up for it."""
+    with retriever.store.catalog.snapshot() as snapshot:
+        names = json.loads(snapshot.fact("names") or "[]")
+    output = reply(kind, text, names[0] if names else None)
+    total_ms = round(1e3 * (time.perf_counter() - start), 1)
+    timings_ms = {"embed": 0.0, "search": 0.0, "first_token": total_ms, "total": total_ms}
+    return Answer(output, mode="generated", answerable=False, support=0.0, timings_ms=timings_ms)
+
+
+def _day(as_of: str | None) -> str | None:
+    """A date in ISO 8601. Raises: SettingsError: it is none."""
+    if as_of is None:
+        return None
+    day = parse_date(as_of)
+    if day is None:
+        raise SettingsError("{name} cannot be {value!r}: {why}", name="as_of", value=as_of, why="it is no date")
+    return day
+
+
+def _candidate(passage: Passage) -> Candidate:
+    stored = passage.stored
+    figures = (passage.similarity, passage.asked, passage.share, passage.score, passage.support)
+    return Candidate(stored.source, stored.chunk.locator, stored.chunk.whole, *(round(value, 4) for value in figures))
 
 
 def _source(n: int, passage: Passage) -> Source:

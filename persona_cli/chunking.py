@@ -9,10 +9,10 @@ from semantic_text_splitter import MarkdownSplitter, TextSplitter
 
 from persona_cli.models import Chunk, Markup, Segment
 
-MAX_COLUMNS = 600
-"""The longest text of a chunk: 600 Latin characters, or 300 Korean, Chinese or Japanese ones, two columns each. Of ten
-questions on one long article 600 found the answer to all, 800 to seven; over paragraphs of encyclopaedias (KorQuAD,
-XQuAD) 800 and 1,200 rank up to .01 better. See docs/benchmarks.md."""
+MAX_COLUMNS = 1_200
+"""The longest text of a chunk: 1,200 Latin characters, or 600 Korean, Chinese or Japanese ones, two columns each. With
+a vector for each sentence a longer chunk is found as well as a shorter one by what it says in one place, and better by
+what it says in several. See docs/benchmarks.md."""
 
 MAX_ANSWER_COLUMNS = 4_000
 """The longest recorded answer that stays whole. A quotation is the whole answer, and its question finds it."""

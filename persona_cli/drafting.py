@@ -9,7 +9,7 @@ from persona_cli.evaluation import fold
 from persona_cli.loading.decoding import clean
 from persona_cli.models import ChatModel, Chunk, ChunkId, Message, StoredChunk
 from persona_cli.prompts import FENCE
-from persona_cli.quoting import split_sentences
+from persona_cli.sentences import split_sentences
 
 OPENING_CHARS = 40
 """Longest piece of a passage that is to tell it from others."""

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from persona_cli.errors import EvaluationError
-from persona_cli.grounding import support
 from persona_cli.loading.dates import parse_date
 from persona_cli.loading.decoding import clean
 from persona_cli.models import Message, Passage
-from persona_cli.retrieval import Retriever, distinct
+from persona_cli.retrieval import Retriever, distinct, last_question
+from persona_cli.smalltalk import kind_of
 
 DEPTH = 10
 """Passages among which the right one is looked for."""
@@ -139,8 +139,10 @@ def run(cases: Iterable[Case], retriever: Retriever, refuse_below: float) -> Ite
 
 def _look_up(case: Case, retriever: Retriever) -> tuple[Sequence[Passage], float]:
     """The passages nearest to a question, and how well they support an answer, just as an answer is made from them."""
-    found = retriever.retrieve(case.question, TWINS * DEPTH)
-    return found.passages, support(case.question, found.similarity, found.share, retriever.embedder.model)
+    if kind_of(case.question):
+        return (), 0.0
+    found = retriever.retrieve(case.question, TWINS * DEPTH, after=last_question(case.history), as_of=case.as_of)
+    return found.passages, found.support
 
 
 def rank(case: Case, passages: Sequence[Passage]) -> int | None:

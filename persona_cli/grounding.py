@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from persona_cli.lexical import tokenize
+
 Script = Literal["hangul", "han", "other"]
 
 
@@ -16,36 +18,45 @@ class Calibration:
     Attributes:
         similarity: weight of the highest cosine similarity.
         share: weight of the highest idf share.
+        crossing: added when the nearest passage is in another script: texts of two languages are less alike.
         bias: by the question's script; the model puts texts of some languages nearer together than those of others.
     """
 
     similarity: float
     share: float
+    crossing: float
     bias: Mapping[Script, float]
 
 
-CALIBRATIONS = {"local": Calibration(127.9, 8.3, {"hangul": -111.1, "han": -113.7, "other": -108.5})}
+CALIBRATIONS = {"local": Calibration(58.9, 2.32, 3.3, {"hangul": -51.8, "han": -52.5, "other": -50.5})}
 """By embedding model; fitted by `benchmarks/support.py`."""
-UNMEASURED = Calibration(15.0, 6.0, {"hangul": -7.0, "han": -7.0, "other": -7.0})
+UNMEASURED = Calibration(15.0, 6.0, 0.0, {"hangul": -7.0, "han": -7.0, "other": -7.0})
 """For models that were not measured: a guess from the usual range of OpenAI's."""
+
+SAME_SIMILARITY, SAME_TOKENS = 0.94, 0.45
+"""Cosine, and Dice coefficient of the tokens, from which two questions are the same; benchmarks/support.py."""
 
 HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318e\uac00-\ud7a3]")
 HAN_OR_KANA = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 
 
-def support(question: str, similarity: float, share: float, embedding: str) -> float:
+def support(question: str, similarity: float, share: float, embedding: str, passage: str | None = None) -> float:
     """How well the store supports an answer to the question, as a probability.
 
     Args:
         similarity: highest cosine similarity of the question with a chunk or its recorded question.
         share: highest share of the question's idf mass that a chunk holds, 0..1.
         embedding: the store's embedding model.
+        passage: text of the nearest one; None for one in the question's own script.
 
     Returns:
         0..1; 0.5 where answerable and unanswerable questions were equally frequent.
     """
     fitted = CALIBRATIONS.get(embedding, UNMEASURED)
-    logit = fitted.similarity * similarity + fitted.share * share + fitted.bias[script_of(question)]
+    script = script_of(question)
+    logit = fitted.similarity * similarity + fitted.share * share + fitted.bias[script]
+    if passage is not None and script_of(passage) != script:
+        logit += fitted.crossing
     return 1 / (1 + math.exp(-logit))
 
 
@@ -67,3 +78,24 @@ def refuse(question: str, nearest: str | None) -> str:
         return f"그건 제가 아직 이야기한 적이 없어요.{offer}"
     offer = f" The nearest I have come to it: {nearest}" if nearest else ""
     return f"I have not talked about that.{offer}"
+
+
+def is_same_question(asked: str, recorded: str, similarity: float = 1.0, least: float = SAME_TOKENS) -> bool:
+    """Whether a question asks the very thing that a recorded one does, so that its recorded answer serves as it stands.
+
+    The two have to be near in meaning, to share most of their tokens and to name the same numbers: "새벽컵 용량" is as
+    near to "새벽컵 가격" as any paraphrase.
+
+    Args:
+        similarity: cosine of the two.
+        least: Dice coefficient of their tokens from which they are the same.
+    """
+    ours, theirs = set(tokenize(asked)), set(tokenize(recorded))
+    shared = 2 * len(ours & theirs) / max(len(ours) + len(theirs), 1)
+    if ours == theirs:
+        return bool(ours)
+    return similarity >= SAME_SIMILARITY and shared >= least and _numbers(asked) == _numbers(recorded)
+
+
+def _numbers(text: str) -> list[str]:
+    return sorted(re.findall(r"\d+", text))

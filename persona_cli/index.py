@@ -27,7 +27,7 @@ from persona_cli.lexical import LexicalIndex
 from persona_cli.models import ChunkId, IndexRow, Matrix, Vector
 from persona_cli.vectors import BATCH, CATALOG, VectorIndex, copy_vectors, read_catalog, write_vectors
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same rows would give other files, as with other lexical tokens: older ones are then made anew."""
 MANIFEST = "manifest.json"
 LEASE = "lease"
@@ -47,12 +47,18 @@ class Content:
     Attributes:
         rows: all chunks, ids ascending.
         texts_of: gives id and whole text of chunks, in the order of the ids asked for.
-        vectors_of: gives the vectors stored under text hashes.
+        vectors_of: gives the `(k, d)` vectors stored under text hashes.
     """
 
     rows: Sequence[IndexRow]
     texts_of: Callable[[Sequence[ChunkId]], Iterable[tuple[ChunkId, str]]]
-    vectors_of: Callable[[Iterable[bytes]], Mapping[bytes, Vector]]
+    vectors_of: Callable[[Iterable[bytes]], Mapping[bytes, Matrix]]
+
+
+def direction(vectors: Matrix) -> Vector:
+    """The `(d,)` vector that stands in the index for the `(k, d)` ones of a text: their mean, of unit length."""
+    mean: Vector = vectors[0] if len(vectors) == 1 else vectors.mean(axis=0)
+    return mean if len(vectors) == 1 else mean / np.float32(max(float(np.linalg.norm(mean)), 1e-9))
 
 
 class Generation:
@@ -268,7 +274,7 @@ def _batches(rows: Sequence[IndexRow], content: Content) -> Iterator[tuple[list[
     for start in range(0, len(named), BATCH):
         batch = named[start : start + BATCH]
         vectors = content.vectors_of([key for _, key in batch])
-        yield [name for name, _ in batch], np.stack([vectors[key] for _, key in batch])
+        yield [name for name, _ in batch], np.stack([direction(vectors[key]) for _, key in batch])
 
 
 def _moments(content: Content) -> tuple[Vector, Matrix]:
@@ -277,7 +283,7 @@ def _moments(content: Content) -> tuple[Vector, Matrix]:
     if len(sample) < 2:
         return np.empty(0, np.float32), np.empty((0, 0), np.float32)
     vectors = content.vectors_of(sample)
-    matrix = np.stack([vectors[key] for key in sample])
+    matrix = np.stack([direction(vectors[key]) for key in sample])
     return matrix.mean(axis=0), np.cov(matrix, rowvar=False).astype(np.float32)
 
 

@@ -20,6 +20,7 @@ from persona_cli.comparison import Change, Plan, Skipped, compare, is_under, sou
 from persona_cli.errors import SourceUnknown
 from persona_cli.models import Chunk, Document, Embedder, Matrix, Progress, question_hash, text_hash
 from persona_cli.reading import Memory, Rules
+from persona_cli.sentences import split_pieces
 from persona_cli.store import Store
 from persona_cli.vectors import bring_in_chroma
 
@@ -194,23 +195,26 @@ def _embed(
         if everything:
             ids = [row.id for row in snapshot.index_rows()]
             chunks += [stored.chunk for stored in snapshot.chunks(ids).values()]
-        texts = {text_hash(c.whole): (c.whole, False) for c in chunks}
-        texts |= {question_hash(c.question): (c.question, True) for c in chunks if c.question}
-        cached = snapshot.cached(embedding, texts)
-    missing = [(key, *text) for key, text in texts.items() if key not in cached]
-    if not missing:
+        texts = {text_hash(c.whole): c for c in chunks}
+        asked = {question_hash(c.question): c.question for c in chunks if c.question}
+        cached = snapshot.cached(embedding, [*texts, *asked])
+    if not (texts.keys() | asked.keys()) - cached:
         return 0
     embedder = embedder_of(embedding)
     bring_in_chroma()
-    done, total = 0, sum(len(text) for _, text, _ in missing)
-    fresh: list[tuple[list[bytes], Matrix]] = []
+    missing = [_Missing(key, _parts(chunk, embedder), False) for key, chunk in texts.items() if key not in cached]
+    missing += [_Missing(key, [question], True) for key, question in asked.items() if key not in cached]
+    done, total = 0, sum(entry.chars for entry in missing)
+    fresh: dict[bytes, Matrix] = {}
     kept = time.monotonic()
     try:
         for batch in _batches(missing, embedder.batch_chars):
             progress("embed", done, total)
-            embed = embedder.embed_questions if batch[0][2] else embedder.embed_texts
-            fresh.append(([key for key, _, _ in batch], embed([text for _, text, _ in batch])))
-            done += sum(len(text) for _, text, _ in batch)
+            embed = embedder.embed_questions if batch[0].is_question else embedder.embed_texts
+            vectors = embed([text for entry in batch for text in entry.texts])
+            ends = np.cumsum([len(entry.texts) for entry in batch])
+            fresh |= zip((entry.key for entry in batch), np.split(vectors, ends[:-1]), strict=True)
+            done += sum(entry.chars for entry in batch)
             if time.monotonic() - kept > COMMIT_S:
                 _keep(fresh, store, embedding)
                 kept = time.monotonic()
@@ -220,16 +224,29 @@ def _embed(
     return len(missing)
 
 
-def _keep(fresh: list[tuple[list[bytes], Matrix]], store: Store, embedding: str) -> None:
+def _parts(chunk: Chunk, embedder: Embedder) -> list[str]:
+    """The texts whose vectors a chunk is found by: a recorded pair is one, prose may be one for each sentence."""
+    return split_pieces(chunk.text) if embedder.by_sentence and not chunk.question else [chunk.whole]
+
+
+def _keep(fresh: dict[bytes, Matrix], store: Store, embedding: str) -> None:
     """Put what was embedded into the cache, and forget it here."""
     if fresh:
-        keys = [key for batch, _ in fresh for key in batch]
-        store.catalog.cache_vectors(embedding, keys, np.concatenate([vectors for _, vectors in fresh]))
+        store.catalog.cache_vectors(embedding, list(fresh), fresh.values())
         fresh.clear()
 
 
-_Missing = tuple[bytes, str, bool]
-"""The key of a vector, the text, and whether it is a question."""
+@dataclass(frozen=True, slots=True)
+class _Missing:
+    """What is to be embedded under a key."""
+
+    key: bytes
+    texts: Sequence[str]
+    is_question: bool
+
+    @property
+    def chars(self) -> int:
+        return sum(map(len, self.texts))
 
 
 def _batches(missing: Sequence[_Missing], most_chars: int) -> Iterator[list[_Missing]]:
@@ -237,11 +254,11 @@ def _batches(missing: Sequence[_Missing], most_chars: int) -> Iterator[list[_Mis
     batch: list[_Missing] = []
     chars = 0
     for entry in missing:
-        if batch and (entry[2] != batch[0][2] or chars + len(entry[1]) > most_chars):
+        if batch and (entry.is_question != batch[0].is_question or chars + entry.chars > most_chars):
             yield batch
             batch, chars = [], 0
         batch.append(entry)
-        chars += len(entry[1])
+        chars += entry.chars
     if batch:
         yield batch
 

@@ -208,5 +208,14 @@ KOREAN: dict[str, str] = {
     "passage": "구절",
     "line {line}: refused, though there is an answer (support {support:.2f}): {question}": "{line}번째 줄: 답이 있는데 거절함(근거 {support:.2f}): {question}",
     "line {line}: answered, though there is none (support {support:.2f}): {question}": "{line}번째 줄: 답이 없는데 대답함(근거 {support:.2f}): {question}",
+    # asking
+    "Answer from what had been said by this date.": "이 날짜까지 한 말로만 답한다.",
+    "Show what was weighed, and what a model was told.": "무엇을 견주었고 모델에 무엇을 알렸는지 보여 준다.",
+    "no passage says: {spans}": "근거에 없는 말: {spans}",
+    "looked up": "찾은 말",
+    "support": "근거",
+    "refused below {least:g}": "{least:g} 아래면 거절",
+    "score, similarity, similarity with the recorded question, share of tokens, support by itself": "점수, 유사도, 기록된 질문과의 유사도, 겹치는 토큰, 혼자서의 근거",
+    "the model told more than was said; these are the recorded words": "모델이 하지 않은 말을 덧붙여서, 기록된 말을 그대로 보여 드립니다",
 }
 """English template → Korean template with the same fields. `tests/test_language.py` holds it complete."""

@@ -138,6 +138,10 @@ class LexicalIndex:
             mass += idf
         return shares / np.float32(mass) if mass else shares
 
+    def within(self, shares: NDArray[np.float32], ids: Iterable[int]) -> NDArray[np.float32]:
+        """The shares of these chunks, and zero for all others."""
+        return np.where(np.isin(self.ids, list(ids)), shares, np.float32(0))
+
     def best(self, shares: NDArray[np.float32], count: int) -> list[int]:
         """Ids of the chunks with the highest shares, at most `count`, none of them without a share."""
         count = min(count, len(shares))

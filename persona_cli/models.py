@@ -177,15 +177,22 @@ class Passage:
     """A chunk that was retrieved.
 
     Attributes:
-        similarity: cosine of the question with the chunk or its recorded question, whichever is nearer.
+        similarity: cosine of the question with the chunk, one of its sentences or its recorded question, whichever is
+            nearest.
+        asked: cosine of the question with the recorded question; -1 when there is none.
         share: how much of the question's idf mass the chunk holds, 0..1.
         score: what passages are ranked by; comparable within one question only.
+        support: how well it supports an answer by itself, 0..1.
+        pieces: cosine of the question with each piece of the text that has a vector of its own.
     """
 
     stored: StoredChunk
     similarity: float
+    asked: float
     share: float
     score: float
+    support: float = 0.0
+    pieces: Sequence[float] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +218,38 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """A passage as it was weighed: where it is from, and the figures it was ranked by (see `Passage`)."""
+
+    source: str
+    locator: str
+    text: str
+    similarity: float
+    asked: float
+    share: float
+    score: float
+    support: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How an answer came about.
+
+    Attributes:
+        looked_up: the texts that passages were looked up by, as when a question goes on from the one before.
+        threshold: support under which the question would have been refused.
+        candidates: best first.
+        prompt: the messages a language model was sent; empty when none was asked.
+    """
+
+    looked_up: Sequence[str]
+    support: float
+    threshold: float
+    candidates: Sequence[Candidate]
+    prompt: Sequence["Message"]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a question got.
 
@@ -221,6 +260,7 @@ class Answer:
         unsupported: spans of a generated answer that no passage bears out.
         notice: what the reader should know about how the answer came about, as that the model could not be reached.
         timings_ms: milliseconds from the start of the question: "embed", "search", "first_token", "total".
+        explanation: how it came about, where that was asked for.
     """
 
     output: str
@@ -234,6 +274,7 @@ class Answer:
     usage: Usage | None = None
     notice: str | None = None
     timings_ms: dict[str, float] = field(default_factory=dict)
+    explanation: Explanation | None = None
 
 
 class Embedder(Protocol):
@@ -242,10 +283,12 @@ class Embedder(Protocol):
     Attributes:
         model: the name that a store remembers.
         batch_chars: characters worth embedding in one call: more gains nothing, and only delays the progress shown.
+        by_sentence: whether prose is found better by a vector for each of its sentences than by one for the whole.
     """
 
     model: str
     batch_chars: int
+    by_sentence: bool
 
     def embed_texts(self, texts: Sequence[str], api_key: str | None = None) -> Matrix:
         """Vectors of what will be searched, with the caller's key if one is given. Raises: ModelError."""

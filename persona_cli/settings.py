@@ -35,7 +35,13 @@ class Settings(BaseSettings):
     )
     top_k: int = Field(4, ge=1, le=20, description="passages an answer is made from")
     max_question_chars: int = Field(4_000, ge=1, le=100_000, description="longest question taken, in characters")
-    refuse_below: float = Field(0.3, ge=0, le=1, description="support under which a question is refused, 0..1")
+    refuse_below: float = Field(0.25, ge=0, le=1, description="support under which a question is refused, 0..1")
+    verbatim: bool = Field(
+        True, description="answer a question that was recorded with the recorded answer, not a model"
+    )
+    strict: bool = Field(
+        False, description="ask a model again, then quote, when it tells numbers, dates or names that no passage holds"
+    )
     max_file_bytes: int = Field(50_000_000, ge=1_000, description="largest file that is read, in bytes")
     file_timeout_s: float = Field(
         60, gt=0, le=3_600, description="longest time an office file may take to be read, in seconds"

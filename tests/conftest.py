@@ -48,6 +48,7 @@ def network_refusals(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
             if name.startswith(USERS_OWN) or name.upper().endswith("_PROXY"):
                 patch.delenv(name)
         patch.setenv("LANG", "C.UTF-8")
+        patch.setenv("PERSONA_VERBATIM", "false")  # models are to be asked, also what was recorded
         move_home(patch, tmp_path_factory.mktemp("home"))
         patch.setenv("NETWORK_GUARD", str(log))
         patch.setenv("PYTHONPATH", str(GUARD), prepend=os.pathsep)

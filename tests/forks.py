@@ -51,6 +51,7 @@ class HashEmbedder:
 
     model = MODEL
     batch_chars = 60
+    by_sentence = False
 
     def embed_texts(self, texts: Sequence[str], api_key: str | None = None) -> Matrix:
         time.sleep(0.002)

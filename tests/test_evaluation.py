@@ -56,7 +56,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def passage(text: str, source: str = "a.txt", question: str | None = None) -> Passage:
-    return Passage(StoredChunk(ChunkId(1), source, Chunk(text, "line 1", question)), 0.9, 0.5, 3.0)
+    return Passage(StoredChunk(ChunkId(1), source, Chunk(text, "line 1", question)), 0.9, -1.0, 0.5, 3.0)
 
 
 def outcome(rank: int | None, support: float, refused: bool, answerable: bool = True, ms: float = 1) -> Outcome:

@@ -12,21 +12,18 @@ import pytest
 from chromadb import Collection
 from chromadb.errors import InternalError
 
-from persona_cli.embedding import LOCAL
 from persona_cli.errors import IndexDamaged, StoreUnwritable
 from persona_cli.index import DELETED_SHARE, MANIFEST, Content, Index
-from persona_cli.models import Chunk, ChunkId, IndexRow, Vector, text_hash
-from persona_cli.store import Store
+from persona_cli.models import Chunk, ChunkId, IndexRow, Matrix, Vector
 from persona_cli.vectors import VectorIndex
-from tests.stores import FAQ, embed, make_store
 
 DIMENSIONS = 16
 WORDS = ["고양이", "이름", "보류", "병원", "접수대", "방송", "화요일", "밤", "아홉", "시", "studio", "moved", "bakery"]
 
 
-def vectors_of(keys: Iterable[bytes]) -> dict[bytes, Vector]:
+def vectors_of(keys: Iterable[bytes]) -> dict[bytes, Matrix]:
     """A made-up vector for each key, always the same one."""
-    drawn = {key: np.random.default_rng(list(key)).standard_normal(DIMENSIONS) for key in keys}
+    drawn = {key: np.random.default_rng(list(key)).standard_normal((1, DIMENSIONS)) for key in keys}
     return {key: (vector / np.linalg.norm(vector)).astype(np.float32) for key, vector in drawn.items()}
 
 
@@ -82,7 +79,7 @@ def test_many_small_changes_give_what_making_it_anew_gives(built: Built, tmp_pat
     draw = random.Random(seed)
     chunks, last, changed = make_chunks(1, 60), 60, 0
     built.build(chunks)
-    question = vectors_of([b"question"])[b"question"]
+    question = vectors_of([b"question"])[b"question"][0]
     for step in range(6):
         gone = draw.sample(sorted(chunks), draw.randint(0, 3))
         new = make_chunks(last + 1, draw.randint(not gone, 3))
@@ -107,7 +104,7 @@ def test_reading_leaves_the_files_of_a_changed_generation_as_they_are(built: Bui
     folder = built.build(chunks)
     assert len(built.read) == new
     before = {path: path.read_bytes() for path in folder.rglob("*.bin")}
-    assert built.nearest(vectors_of([b"x"])[b"x"]).keys() == chunks.keys()
+    assert built.nearest(vectors_of([b"x"])[b"x"][0]).keys() == chunks.keys()
     assert built.index.is_whole(built.number)
     assert before == {path: path.read_bytes() for path in folder.rglob("*.bin")}
 
@@ -165,7 +162,7 @@ def test_a_generation_is_made_anew_when_the_previous_one_is_not_whole(
     chunks |= make_chunks(31, 2)
     built.build(chunks)
     assert built.read[-len(chunks) :] == list(chunks)
-    assert built.nearest(vectors_of([b"x"])[b"x"]).keys() == chunks.keys()
+    assert built.nearest(vectors_of([b"x"])[b"x"][0]).keys() == chunks.keys()
 
 
 def test_an_id_that_came_back_with_other_words_is_indexed_with_those(built: Built, tmp_path: Path) -> None:
@@ -206,15 +203,3 @@ def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
     built.build(chunks | make_chunks(21, 1))
     assert built.read == [21]
     assert built.index.is_whole(built.number)
-
-
-@pytest.mark.parametrize("erase", [False, True])
-def test_what_is_to_be_erased_is_in_no_file_of_the_index(tmp_path: Path, erase: bool) -> None:
-    rest = [Chunk(f"{n}번째로 남는 말이에요.", f"line {n}") for n in range(30)]
-    store = Store(make_store(tmp_path / "store", {"gone.txt": [FAQ[1]], "rest.txt": rest}))
-    with store.writing():
-        number = store.publish([], ["gone.txt"], {}, LOCAL, erase=erase)
-    files = [path for path in (store.folder / "index" / str(number)).rglob("*") if path.is_file()]
-    store.close()
-    traces = [embed(FAQ[1].whole).tobytes()[:64], text_hash(FAQ[1].whole)]
-    assert erase != any(trace in path.read_bytes() for trace in traces for path in files)

@@ -21,6 +21,7 @@ class CountingEmbedder:
     """The real vectors, with a count of the texts they were asked for, and a point from which it fails."""
 
     batch_chars = 100
+    by_sentence = False
 
     def __init__(self, model: str = LOCAL, fail_after: int | None = None) -> None:
         self.model = model

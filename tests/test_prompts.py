@@ -23,7 +23,9 @@ HOSTILE = Chunk(
 
 
 def passages(*chunks: Chunk) -> list[Passage]:
-    return [Passage(StoredChunk(ChunkId(i), "faq.txt", chunk), 0.9, 0.5, 9.0 - i) for i, chunk in enumerate(chunks, 1)]
+    return [
+        Passage(StoredChunk(ChunkId(i), "faq.txt", chunk), 0.9, -1.0, 0.5, 9.0 - i) for i, chunk in enumerate(chunks, 1)
+    ]
 
 
 def render(messages: list[Message]) -> str:

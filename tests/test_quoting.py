@@ -15,15 +15,15 @@ from persona_cli.quoting import (
     best_run,
     nearest_words,
     quote,
-    split_sentences,
 )
+from persona_cli.sentences import split_sentences
 
 SPREAD = 0.03
 """About what the similarities of a question with real stores vary by."""
 
 
 def passage(chunk: Chunk) -> Passage:
-    return Passage(StoredChunk(ChunkId(1), "interview.md", chunk), 0.9, 0.5, 9.0)
+    return Passage(StoredChunk(ChunkId(1), "interview.md", chunk), 0.9, -1.0, 0.5, 9.0)
 
 
 @pytest.fixture(scope="module")
@@ -246,6 +246,7 @@ class Counting:
 
     model = "counting"
     batch_chars = 1_000
+    by_sentence = False
 
     def __init__(self) -> None:
         self.embedded = 0

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,7 @@ from persona_cli.language import say
 
 if TYPE_CHECKING:
     from persona_cli.chatbot import PersonaChatbot
-    from persona_cli.models import Answer
+    from persona_cli.models import Answer, Explanation
 
 SNIPPET_COLUMNS = 72
 
@@ -28,6 +29,12 @@ def ask(
     model: Annotated[
         str | None, typer.Option("--model", metavar="M", help=say("Language model (or PERSONA_MODEL)."))
     ] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="DATE", help=say("Answer from what had been said by this date."))
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help=say("Show what was weighed, and what a model was told."))
+    ] = False,
     no_stream: Annotated[bool, typer.Option("--no-stream", help=say("Print the answer when it is whole."))] = False,
     as_json: Json = False,
 ) -> None:
@@ -40,13 +47,18 @@ def ask(
 
     settings = load_settings(db=db, model=model)
     chatbot = PersonaChatbot(db_path=settings.db, settings=settings)
-    answer = asyncio.run(_answer(chatbot, prompt, top_k, show=not (as_json or no_stream)))
+    more = {"top_k": top_k, "as_of": as_of, "explain": explain}
+    answer = asyncio.run(_answer(chatbot, prompt, more, show=not (as_json or no_stream)))
     if as_json:
-        print_json(asdict(answer))
+        print_json({name: value for name, value in asdict(answer).items() if name != "explanation" or value})
         return
     if no_stream:
-        print(plain(answer.output))
+        print(_dimmed(plain(answer.output), answer.unsupported))
+    elif answer.unsupported:
+        print(dim(plain(say("no passage says: {spans}", spans=", ".join(answer.unsupported)))))
     _print_sources(answer)
+    if answer.explanation:
+        _print_explanation(answer.explanation)
 
 
 def _read_question(question: str | None) -> str:
@@ -59,12 +71,12 @@ def _read_question(question: str | None) -> str:
     return question
 
 
-async def _answer(chatbot: "PersonaChatbot", prompt: str, top_k: int | None, show: bool) -> "Answer":
+async def _answer(chatbot: "PersonaChatbot", prompt: str, more: dict[str, Any], show: bool) -> "Answer":
     """The answer; with `show`, printed piece by piece as it comes."""
     answer: Any = None
     shown = False
     try:
-        async with aclosing(chatbot.stream(prompt, top_k=top_k)) as parts:
+        async with aclosing(chatbot.stream(prompt, **more)) as parts:
             async for part in parts:
                 if not isinstance(part, str):
                     answer = part
@@ -76,6 +88,30 @@ async def _answer(chatbot: "PersonaChatbot", prompt: str, top_k: int | None, sho
             print(flush=True)
         await chatbot.aclose()
     return answer  # type: ignore[no-any-return]
+
+
+def _dimmed(output: str, spans: Sequence[str]) -> str:
+    """The answer with what no passage bears out in the quiet style."""
+    for span in spans:
+        output = output.replace(span, dim(span))
+    return output
+
+
+def _print_explanation(explanation: "Explanation") -> None:
+    from rich.cells import set_cell_size
+
+    print(f"\n{say('looked up')}: {plain(' / '.join(explanation.looked_up))}")
+    print(
+        f"{say('support')}: {explanation.support:.2f} ({say('refused below {least:g}', least=explanation.threshold)})"
+    )
+    for n, c in enumerate(explanation.candidates, 1):
+        figures = f"{c.score:6.2f}  {c.similarity:.3f} {c.asked:6.3f} {c.share:.2f} {c.support:.2f}"
+        text = set_cell_size(" ".join(c.text.split()), SNIPPET_COLUMNS).rstrip()
+        print(plain(f"{n:3}  {figures}  {c.source} · {c.locator}"))
+        print(dim(plain(f"     {text}")))
+    print(dim(say("score, similarity, similarity with the recorded question, share of tokens, support by itself")))
+    for message in explanation.prompt:
+        print(f"\n{dim('--- ' + message['role'])}\n{plain(message['content'])}")
 
 
 def _print_sources(answer: "Answer") -> None:
