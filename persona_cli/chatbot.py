@@ -378,7 +378,9 @@ def _day(as_of: str | None) -> str | None:
         return None
     day = parse_date(as_of)
     if day is None:
-        raise SettingsError("{name} cannot be {value!r}: {why}", name="as_of", value=as_of, why="it is no date")
+        raise SettingsError(
+            "{name} cannot be {value!r}: {why}", name="as_of", value=as_of, why="it is no date such as 2024-01-31"
+        )
     return day
 
 

@@ -15,7 +15,7 @@ from persona_cli.catalog import Snapshot
 from persona_cli.errors import IndexDamaged
 from persona_cli.grounding import support
 from persona_cli.index import Generation
-from persona_cli.models import ChunkId, Embedder, Matrix, Message, Passage, Vector
+from persona_cli.models import ChunkId, Embedder, Message, Passage, Vector
 from persona_cli.store import Store
 from persona_cli.vectors import bring_in_chroma
 from persona_cli.wording import plain
@@ -161,7 +161,9 @@ class Retriever:
             alone = support(question, similarities[i], shared[i], model, stored[i].chunk.whole)
             candidate = candidates[i]
             passages.append(
-                Passage(stored[i], candidate.similarity, candidate.asked, shared[i], score, alone, candidate.pieces)
+                Passage(
+                    stored[i], candidate.similarity, candidate.asked, shared[i], score, alone, candidate.pieces.tolist()
+                )
             )
         similarity, share = similarities[nearest], max(shared.values())
         supported = support(question, similarity, share, model, stored[nearest].chunk.whole)
@@ -228,7 +230,7 @@ class _Candidate:
     similarity: float
     asked: float
     indexed: float
-    pieces: Sequence[float]
+    pieces: NDArray[np.float32]
 
 
 def _candidates(
@@ -239,27 +241,23 @@ def _candidates(
     recipe: Recipe,
 ) -> dict[ChunkId, _Candidate]:
     vectors = snapshot.vectors(model, {key for pair in keys.values() for key in pair if key})
+    if not vectors:
+        return {}
+    matrix = np.concatenate(list(vectors.values()))
     ends = np.cumsum([len(of_key) for of_key in vectors.values()])
-    dots = (
-        dict(zip(vectors, np.split(np.concatenate(list(vectors.values())) @ vector, ends[:-1]), strict=True))
-        if vectors
-        else {}
-    )
-    indexed = {key: _of_direction(of_key, vectors[key]) for key, of_key in dots.items()}
+    starts = np.concatenate([[0], ends[:-1]])
+    dots = matrix @ vector
+    nearest = dict(zip(vectors, np.maximum.reduceat(dots, starts).tolist(), strict=True))
+    lengths = np.linalg.norm(np.add.reduceat(matrix, starts), axis=1)
+    indexed = dict(zip(vectors, (np.add.reduceat(dots, starts) / np.maximum(lengths, 1e-9)).tolist(), strict=True))
+    pieces = {key: dots[start:end] for key, start, end in zip(vectors, starts.tolist(), ends.tolist(), strict=True)}
     found: dict[ChunkId, _Candidate] = {}
     for i, (whole, question) in keys.items():
-        asked = float(dots[question][0]) if question else -1.0
-        alone = float(dots[whole].max()) if recipe.sentences else indexed[whole]
+        asked = nearest[question] if question else -1.0
+        alone = nearest[whole] if recipe.sentences else indexed[whole]
         similarity = max(alone, asked) if recipe.questions else alone
-        found[i] = _Candidate(similarity, asked, max(indexed[whole], asked), dots[whole].tolist())
+        found[i] = _Candidate(similarity, asked, max(indexed[whole], asked), pieces[whole])
     return found
-
-
-def _of_direction(dots: NDArray[np.float32], vectors: Matrix) -> float:
-    """Similarity of the question with the direction of vectors, from its similarity with each of them."""
-    if len(dots) == 1:
-        return float(dots[0])
-    return float(dots.mean() / max(float(np.linalg.norm(vectors.mean(axis=0))), 1e-9))
 
 
 def _check(near: Mapping[int, float], candidates: Mapping[ChunkId, _Candidate], generation: Generation) -> None:

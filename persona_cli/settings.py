@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     )
     top_k: int = Field(4, ge=1, le=20, description="passages an answer is made from")
     max_question_chars: int = Field(4_000, ge=1, le=100_000, description="longest question taken, in characters")
-    refuse_below: float = Field(0.25, ge=0, le=1, description="support under which a question is refused, 0..1")
+    refuse_below: float = Field(0.3, ge=0, le=1, description="support under which a question is refused, 0..1")
     verbatim: bool = Field(
         True, description="answer a question that was recorded with the recorded answer, not a model"
     )

@@ -21,6 +21,7 @@ STATUSES: dict[type[errors.PersonaError], int] = {
     errors.PersonaError: 500,
     errors.SettingsError: 500,
     errors.ProfileError: 500,
+    errors.EvaluationError: 500,
     errors.QuestionError: 422,
     errors.LoadError: 500,
     errors.NoWords: 500,
