@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from persona_cli.chunking import chunk
+from persona_cli.chunking import MAX_COLUMNS, chunk
 from persona_cli.errors import LoadError, NoWords
 from persona_cli.loading import load
 from persona_cli.models import Chunk, Dialogue, Segment
@@ -50,7 +50,7 @@ which as it turns out does not like snow
 """.splitlines()
 
 
-def timed(lines: Sequence[str], rounds: int = 6, step: float = 2.5) -> Shown:
+def timed(lines: Sequence[str], rounds: int = 12, step: float = 2.5) -> Shown:
     """Lines one after the other, told apart by the round they are in, from the end of the first hour on."""
     said = [f"{at} {line}" for at in range(rounds) for line in lines]
     return [(3590 + at * step, line) for at, line in enumerate(said)]
@@ -162,7 +162,7 @@ VARIANTS = [
 def test_every_chunk_leads_to_its_words(
     lines: list[str], name: str, write: Callable[[Shown], str], encoding: str, newline: str, form: Literal["NFC", "NFD"]
 ) -> None:
-    shown = timed(lines)
+    shown = timed(lines, 18)
     segment = prose(name, unicodedata.normalize(form, write(shown)).replace("\n", newline).encode(encoding))
     chunks = chunk([segment])
     assert len(chunks) > 2
@@ -179,14 +179,14 @@ def test_a_locator_ends_when_the_words_have_been_said() -> None:
 
 @pytest.mark.parametrize("word", ["네", "왜냐하면"])
 def test_a_piece_begins_with_its_own_words_however_short_they_are(word: str) -> None:
-    fills_the_rest = "가" * (299 - len(word))
+    fills_the_rest = "가" * (MAX_COLUMNS // 2 - 1 - len(word))
     found = chunk([prose("a.srt", srt([(5.0 * at, fills_the_rest if at % 2 else word) for at in range(6)]))])
     assert [piece.text for piece in found] == [f"{word}\n{fills_the_rest}"] * 3
     assert [piece.locator for piece in found] == ["00:00:00-00:00:08", "00:00:10-00:00:18", "00:00:20-00:00:28"]
 
 
 def test_a_line_longer_than_a_chunk_is_led_to_by_each_of_its_chunks() -> None:
-    found = chunk([prose("a.srt", "00:01,0 --> 00:59,5\n" + "쉼표도 없이 " * 200)])
+    found = chunk([prose("a.srt", "00:01,0 --> 00:59,5\n" + "쉼표도 없이 " * 400)])
     assert len(found) > 2
     assert {piece.locator for piece in found} == {"00:00:01-00:01:00"}
 
@@ -365,7 +365,7 @@ def test_named_speakers_make_a_dialogue(
 
 @pytest.mark.parametrize("lines", [KOREAN, ENGLISH, PLAIN], ids=["ko", "en", "unmarked"])
 def test_every_chunk_of_a_long_speech_leads_to_its_words(lines: list[str]) -> None:
-    shown = timed(lines, 20)
+    shown = timed(lines, 40)
     found = dialogue("a.vtt", webvtt([(at, f"<v 박자두>{line}") for at, line in shown]))
     chunks = chunk(words_of(found, frozenset({"박자두"})))
     assert len(chunks) > 5
