@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from persona_cli import assembly, prompts
 from persona_cli.claims import unsupported
 from persona_cli.errors import ModelBusy, ModelError, ModelUnavailable, QuestionError, SettingsError
-from persona_cli.grounding import is_same_question, refuse
+from persona_cli.grounding import bearing_out, is_same_question, refuse
 from persona_cli.language import say
 from persona_cli.loading.dates import parse_date
 from persona_cli.loading.decoding import clean
@@ -253,7 +253,7 @@ class PersonaChatbot:
         if self.settings.strict:
             yield reply.text
         more = {"model": model.model, "usage": reply.usage, "unsupported": claims}
-        yield turn.answer(reply.text, "generated", passages, prompt=messages, **more)
+        yield turn.answer(reply.text, "generated", bearing_out(reply.text, passages), prompt=messages, **more)
 
 
 class _Reply:

@@ -2,11 +2,12 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from persona_cli.lexical import tokenize
+from persona_cli.models import Passage
 
 Script = Literal["hangul", "han", "other"]
 
@@ -35,6 +36,10 @@ UNMEASURED = Calibration(15.0, 6.0, 0.0, {"hangul": -7.0, "han": -7.0, "other": 
 
 SAME_SIMILARITY, SAME_TOKENS = 0.94, 0.45
 """Cosine, and Dice coefficient of the tokens, from which two questions are the same; benchmarks/support.py."""
+
+TOLD_SHARE, SOURCE_SHARE = 0.4, 0.5
+"""Part of an answer's tokens that one passage holds from which it tells where the answer is from, and part of those
+that another one has to hold to be a source as well."""
 
 HANGUL = re.compile("[\u1100-\u11ff\u3131-\u318e\uac00-\ud7a3]")
 HAN_OR_KANA = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
@@ -78,6 +83,19 @@ def refuse(question: str, nearest: str | None) -> str:
         return f"그건 제가 아직 이야기한 적이 없어요.{offer}"
     offer = f" The nearest I have come to it: {nearest}" if nearest else ""
     return f"I have not talked about that.{offer}"
+
+
+def bearing_out(output: str, passages: Sequence[Passage]) -> list[Passage]:
+    """Those of the passages that a generated answer was made from, as far as its words tell.
+
+    All of them where they do not: an answer in other words than any passage, or in another language.
+    """
+    said = set(tokenize(output))
+    held = [len(said & set(tokenize(passage.stored.chunk.whole))) for passage in passages]
+    most = max(held, default=0)
+    if most < TOLD_SHARE * len(said):
+        return list(passages)
+    return [passage for passage, shared in zip(passages, held, strict=True) if shared >= SOURCE_SHARE * most]
 
 
 def is_same_question(asked: str, recorded: str, similarity: float = 1.0, least: float = SAME_TOKENS) -> bool:

@@ -6,7 +6,18 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from persona_cli.embedding import LOCAL, LocalEmbedder
-from persona_cli.grounding import CALIBRATIONS, UNMEASURED, Calibration, Script, refuse, script_of, support
+from persona_cli.grounding import (
+    CALIBRATIONS,
+    UNMEASURED,
+    Calibration,
+    Script,
+    bearing_out,
+    is_same_question,
+    refuse,
+    script_of,
+    support,
+)
+from persona_cli.models import Chunk, ChunkId, Passage, StoredChunk
 
 MODELS = [*CALIBRATIONS, "openai:text-embedding-3-small", "openai:anything"]
 QUESTIONS = ["고양이 이름은?", "猫叫什么？", "What is the cat called?", ""]
@@ -110,3 +121,41 @@ def test_a_refusal_is_in_the_questions_language_and_offers_the_nearest(
     question: str, nearest: str | None, refusal: str
 ) -> None:
     assert refuse(question, nearest) == refusal
+
+
+def passage(text: str) -> Passage:
+    return Passage(StoredChunk(ChunkId(1), "a.txt", Chunk(text, "line 1")), 0.9, -1.0, 0.5, 9.0)
+
+
+CAT, TIMES = passage("고양이 이름은 보류예요. 병원 접수대에서 정해졌어요."), passage("방송은 화요일 밤 아홉 시에 해요.")
+
+
+@pytest.mark.parametrize(
+    ("output", "sources"),
+    [
+        ("이름은 보류예요. 병원 접수대에서 정했죠.", [CAT]),
+        ("이름은 보류예요, 접수대에서 정해졌고요. 방송은 화요일 밤 아홉 시에 해요.", [CAT, TIMES]),
+        ("It is called Boryu.", [CAT, TIMES]),
+        ("", [CAT, TIMES]),
+    ],
+)
+def test_the_sources_are_what_the_answer_was_made_from_where_its_words_tell(
+    output: str, sources: list[Passage]
+) -> None:
+    assert bearing_out(output, [CAT, TIMES]) == sources
+
+
+@pytest.mark.parametrize(
+    ("asked", "recorded", "similarity", "same"),
+    [
+        ("구독료 얼마예요", "구독료가 얼마예요?", 0.97, True),
+        ("새벽컵 용량 몇ml에요?", "새벽컵 가격은 얼마예요?", 0.951, False),
+        ("what did you earn in 2023?", "What did you earn in 2024?", 0.99, False),
+        ("고양이 이름이 뭐예요?", "고양이 이름이 뭐예요?", 0.2, True),
+        ("???", "!!!", 1.0, False),
+    ],
+)
+def test_the_same_question_is_one_in_meaning_words_and_numbers(
+    asked: str, recorded: str, similarity: float, same: bool
+) -> None:
+    assert is_same_question(asked, recorded, similarity) is same
