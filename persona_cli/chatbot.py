@@ -39,7 +39,7 @@ from persona_cli.smalltalk import Kind, kind_of, reply
 
 T = TypeVar("T")
 SOURCE_SUPPORT = 0.5
-"""Part of the threshold for refusal that a passage must reach by itself to be shown to a model."""
+"""Part of the threshold for refusal that a passage must reach by itself to be answered from."""
 TWINS = 3
 """Passages looked up for each that is used, since the same words may stand in several documents."""
 NEAR_MISS_SUPPORT = 0.1
@@ -153,12 +153,16 @@ class PersonaChatbot:
             return
         asked, after = question, last_question(history)
         if after and (self._has_model or api_key):
-            asked, after = await self._rewritten(question, history, api_key) or question, None
+            whole = await self._rewritten(question, history, api_key)
+            asked, after = (whole, None) if whole else (question, after)
         found = await asyncio.to_thread(retriever.retrieve, asked, TWINS * count, api_key, after=after, as_of=day)
+        ranked = distinct(found.passages)
+        least = SOURCE_SUPPORT * self.settings.refuse_below
+        supporting = [passage for passage in ranked if passage.support >= least][:count]
         turn = _Turn(
             question=question,
             found=found,
-            passages=distinct(found.passages)[:count],
+            passages=supporting or ranked[:1],
             embedder=retriever.embedder,
             start=start,
             threshold=self.settings.refuse_below,
@@ -166,7 +170,7 @@ class PersonaChatbot:
             history=history,
             explain=explain,
         )
-        if found.support < self.settings.refuse_below or not turn.passages:
+        if found.support < self.settings.refuse_below or not supporting:
             parts = _refused(turn)
         elif (self._has_model or api_key) and not (self.settings.verbatim and turn.is_recorded(asked)):
             parts = self._generated(turn)
@@ -225,22 +229,23 @@ class PersonaChatbot:
     async def _generated(self, turn: "_Turn") -> AsyncGenerator[str | Answer]:
         """An answer by the language model; in the recorded words when it cannot be reached, or insists on more."""
         model = await asyncio.to_thread(self._language_model)  # the first time, it imports for a second
-        passages = prompts.within_budget(turn.supporting(SOURCE_SUPPORT * self.settings.refuse_below))
+        passages = prompts.within_budget(turn.passages)
         messages = prompts.build(turn.question, passages, turn.history)
-        reply = _Reply()
+        drawn = _Reply()
         try:
-            async for piece in reply.take(model, messages, turn):
-                if not self.settings.strict:
-                    yield piece
-            claims = turn.made_up(reply.text, passages)
+            async with aclosing(drawn.take(model, messages, turn)) as pieces:
+                async for piece in pieces:
+                    if not self.settings.strict:
+                        yield piece
+            claims = turn.made_up(drawn.text, passages)
             if claims and self.settings.strict:
-                messages = prompts.correct(messages, reply.text, claims)
-                reply = _Reply()
-                async for _ in reply.take(model, messages, turn):
+                messages = prompts.correct(messages, drawn.text, claims)
+                drawn = _Reply()
+                async for _ in drawn.take(model, messages, turn):
                     pass
-                claims = turn.made_up(reply.text, passages)
+                claims = turn.made_up(drawn.text, passages)
         except (ModelUnavailable, ModelBusy) as error:
-            if reply.pieces and not self.settings.strict:
+            if drawn.pieces and not self.settings.strict:
                 raise
             notice = say("{why}; these are the recorded words", why=say(error.template, **error.values))
             async for part in _quoted(turn, notice):
@@ -251,9 +256,9 @@ class PersonaChatbot:
                 yield part
             return
         if self.settings.strict:
-            yield reply.text
-        more = {"model": model.model, "usage": reply.usage, "unsupported": claims}
-        yield turn.answer(reply.text, "generated", bearing_out(reply.text, passages), prompt=messages, **more)
+            yield drawn.text
+        more = {"model": model.model, "usage": drawn.usage, "unsupported": claims}
+        yield turn.answer(drawn.text, "generated", bearing_out(drawn.text, passages), prompt=messages, **more)
 
 
 class _Reply:
@@ -294,11 +299,6 @@ class _Turn:
     history: Sequence[Message]
     explain: bool
     spoke_ms: float | None = None
-
-    def supporting(self, least: float) -> list[Passage]:
-        """The best passage, and those of the others that support an answer by themselves."""
-        best, *others = self.passages
-        return [best, *(passage for passage in others if passage.support >= least)]
 
     def is_recorded(self, asked: str) -> bool:
         """Whether the question is the one that the best passage answers."""

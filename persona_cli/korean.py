@@ -213,6 +213,7 @@ KOREAN: dict[str, str] = {
     "Show what was weighed, and what a model was told.": "무엇을 견주었고 모델에 무엇을 알렸는지 보여 준다.",
     "no passage says: {spans}": "근거에 없는 말: {spans}",
     "looked up": "찾은 말",
+    "{value!r} is no date such as 2024-01-31": "{value!r} 값은 2024-01-31 같은 날짜가 아닙니다",
     "support": "근거",
     "refused below {least:g}": "{least:g} 아래면 거절",
     "score, similarity, similarity with the recorded question, share of tokens, support by itself": "점수, 유사도, 기록된 질문과의 유사도, 겹치는 토큰, 혼자서의 근거",

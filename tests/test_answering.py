@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from persona_cli.chatbot import PersonaChatbot
+from persona_cli.cli.boundary import WRONG_USAGE
 from persona_cli.errors import SettingsError
 from persona_cli.models import Answer, Chunk
 from persona_cli.settings import load_settings
@@ -83,7 +84,26 @@ def test_a_date_that_is_none_is_an_error(store: Path) -> None:
     with pytest.raises(SettingsError, match="어제"):
         ask(store, QUESTION, as_of="어제")
     done = persona("ask", QUESTION, "--as-of", "yesterday", cwd=store.parent)
-    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.returncode == WRONG_USAGE
+    assert "'yesterday' is no date" in done.stderr
+
+
+def test_an_answer_is_from_a_passage_that_supports_it(store: Path) -> None:
+    """The best by rank shares words with this question, and supports nothing."""
+    answer = ask(store, "What is the number of the old room of this generation?", explain=True)
+    assert answer.explanation
+    supports = {(c.source, c.locator): c.support for c in answer.explanation.candidates}
+    if answer.mode != "refused":
+        assert all(supports[source.source, source.locator] >= 0.15 for source in answer.sources)
+
+
+def test_a_rewriting_that_fails_leaves_both_questions(store: Path, stub_model: StubModel) -> None:
+    flags = {"openai_base_url": stub_model.base_url, "model": "error-500", "model_timeout_s": 1}
+    bot = PersonaChatbot(db_path=store, settings=load_settings(**flags))
+    answer = bot.ask("한 달에요?", history=HISTORY, explain=True)
+    assert (answer.mode, answer.output) == ("quoted", PRICE.text)
+    assert answer.explanation
+    assert list(answer.explanation.looked_up) == ["한 달에요?", "구독료가 얼마예요? 한 달에요?"]
 
 
 # Conversation

@@ -28,8 +28,8 @@ from pathlib import Path
 from tests.stores import FAQ, POST, make_store
 from persona_cli.models import Chunk
 for line in sys.stdin:
-    words = f"The number of this generation is {line.strip()}, and nobody has said another."
-    asked = "What is the number of this generation?"
+    words = f"세대 번호는 {line.strip()}번이에요, 다른 번호를 말한 사람은 없어요."
+    asked = "이 저장소의 세대 번호는 몇 번이에요?"
     make_store(Path("vector_store"), {"faq.txt": FAQ, "post.md": POST, "number.txt": [Chunk(words, "line 1", asked)]})
     print("published", flush=True)
 """
@@ -221,13 +221,13 @@ def own_folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_new_generation_is_answered_from_at_once(own_folder: Path, start_server: StartServer, workers: str) -> None:
     server = start_server(own_folder, "--workers", workers)
-    question = {"prompt": "What is the number of this generation?"}
-    assert "generation is" not in server.post(question).json()["output"]
+    question = {"prompt": "이 저장소의 세대 번호는 몇 번이에요?"}
+    assert server.post(question).json()["mode"] == "refused"
     with publisher(own_folder) as process:
         for number in (1, 2):
             publish(process, number)
             for _ in range(4):
-                assert f"is {number}," in server.post(question).json()["output"]
+                assert f"번호는 {number}번" in server.post(question).json()["output"]
 
 
 def test_many_callers_are_answered_while_generations_are_published(own_folder: Path, start_server: StartServer) -> None:
@@ -252,7 +252,7 @@ def test_many_callers_are_answered_while_generations_are_published(own_folder: P
             published.set()
         replies = [reply for caller in callers for reply in caller.result()]
     assert [reply for reply in replies if reply[0] != 200 or reply[1] != reply[2]] == []
-    assert "is 4," in server.post({"prompt": "What is the number of this generation?"}).json()["output"]
+    assert "번호는 4번" in server.post({"prompt": "이 저장소의 세대 번호는 몇 번이에요?"}).json()["output"]
 
 
 def test_callers_who_hold_their_connections_do_not_keep_others_out(quoting: Server) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from persona_cli.catalog import FILE_NAME
 from persona_cli.embedding import LOCAL, LocalEmbedder
 from persona_cli.errors import IndexDamaged, StoreBusy, StoreDamaged, StoreMissing, StoreTooNew, StoreUnwritable
-from persona_cli.models import Chunk, Document
+from persona_cli.models import Chunk, Document, text_hash
 from persona_cli.retrieval import Retriever
 from persona_cli.store import LOCK_NAME, Store
 from tests.stores import FAQ, make_store
@@ -262,4 +263,16 @@ def test_documents_come_back_as_they_were_put(folder: Path) -> None:
         stored = snapshot.chunks(ids)
         assert [s.chunk for s in stored.values() if s.source == "faq.txt"] == FAQ
         assert dict(snapshot.texts(ids))[ids[0]] == f"{FAQ[0].question}\n{FAQ[0].text}"
+    store.close()
+
+
+def test_a_store_of_the_first_schema_is_brought_up_to_date(tmp_path: Path) -> None:
+    folder = make_store(tmp_path / "store")
+    with closing(sqlite3.connect(folder / "catalog.sqlite3")) as connection:
+        connection.execute("ALTER TABLE embeddings DROP COLUMN pieces")
+        connection.execute("PRAGMA user_version = 1")
+    store = Store(folder)
+    with store.reading() as (snapshot, _):
+        (vectors,) = snapshot.vectors("local", [text_hash(FAQ[0].whole)]).values()
+    assert vectors.shape == (1, 384)
     store.close()

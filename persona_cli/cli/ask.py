@@ -40,6 +40,10 @@ def ask(
 ) -> None:
     """Ask the person; the answer comes with its sources."""
     prompt = _read_question(question)
+    from persona_cli.loading.dates import parse_date
+
+    if as_of is not None and not parse_date(as_of):
+        raise typer.BadParameter(say("{value!r} is no date such as 2024-01-31", value=as_of))
     from dataclasses import asdict
 
     from persona_cli.chatbot import PersonaChatbot
