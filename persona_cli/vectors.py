@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from struct import Struct
 from tempfile import mkdtemp
 from threading import Thread
 from typing import Any
@@ -28,6 +29,9 @@ HNSW = {"space": "ip", "ef_search": 200, "sync_threshold": 2, "batch_size": 2}
 two and more out to the index files, so that readers find nothing to replay and leave those files as they are."""
 NOBODY = ["-", "--"]
 """Ids that no vector has: deleting these two writes out what is left below the threshold, and changes nothing."""
+HNSW_HEADER = Struct("<i4Q")
+"""Of an index's `header.bin`: version, offset, room and count of vectors, bytes of each with its neighbours."""
+HNSW_VERSION = 1
 BATCH = 5_000
 """Vectors written or deleted at once; Chroma takes 5,461."""
 
@@ -103,9 +107,25 @@ def write_vectors(folder: Path, batches: Iterable[tuple[list[str], Matrix]], gon
             count: int = collection.count()
             if count:
                 collection.delete(ids=NOBODY)
-            return count
     except ChromaError as error:
         raise OSError(str(error)) from error
+    _wipe_unused(folder)
+    return count
+
+
+def _wipe_unused(folder: Path) -> None:
+    """Write zeros where Chroma wrote memory that it had not filled, which may hold what somebody had forgotten.
+
+    It writes room for at least 100 vectors; `header.bin` says how many there are and how long each is (chromadb 1.5).
+    """
+    for header in folder.glob("*/header.bin"):
+        version, _, _, count, stride = HNSW_HEADER.unpack_from(header.read_bytes())
+        file = header.with_name("data_level0.bin")
+        size = file.stat().st_size
+        if version == HNSW_VERSION and count * stride < size:
+            with file.open("r+b") as data:
+                data.truncate(count * stride)
+                data.truncate(size)
 
 
 class VectorIndex:
