@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
+from secrets import token_hex
 from stat import S_ISREG
 from typing import Any, TypeVar
 from weakref import finalize
@@ -14,54 +15,14 @@ import sqlalchemy as sa
 
 from persona_cli.errors import StoreBusy, StoreDamaged, StoreError, StoreMissing, StoreTooNew, StoreUnwritable
 from persona_cli.models import Chunk, ChunkId, Document, IndexRow, Matrix, StoredChunk, Vector
+from persona_cli.schema import VERSION, assets, chunks, documents, embeddings, facts, metadata
 
 FILE_NAME = "catalog.sqlite3"
-SCHEMA_VERSION = 2
 PAGE = 1_000
 """Rows asked for or written at once; SQLite takes 32,766 values in a statement."""
 BUSY_TIMEOUT_S = 10
 
 T = TypeVar("T")
-
-metadata = sa.MetaData()
-facts = sa.Table(
-    "facts",
-    metadata,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
-    comment="embedding: the store's embedding model; generation: the published one; last_chunk: highest id ever given",
-)
-documents = sa.Table(
-    "documents",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("source", sa.Text, nullable=False, unique=True),
-    sa.Column("sha256", sa.Text, nullable=False),
-    sa.Column("size", sa.Integer, nullable=False),
-    sa.Column("loader", sa.Text, nullable=False),
-)
-chunks = sa.Table(
-    "chunks",
-    metadata,
-    sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("document_id", sa.Integer, sa.ForeignKey("documents.id", ondelete="CASCADE"), nullable=False, index=True),
-    sa.Column("text", sa.Text, nullable=False),
-    sa.Column("question", sa.Text),
-    sa.Column("locator", sa.Text, nullable=False),
-    sa.Column("speaker", sa.Text),
-    sa.Column("date", sa.Text),
-    sa.Column("text_hash", sa.LargeBinary, nullable=False),
-    sa.Column("question_hash", sa.LargeBinary),
-)
-embeddings = sa.Table(
-    "embeddings",
-    metadata,
-    sa.Column("model", sa.Text, primary_key=True),
-    sa.Column("hash", sa.LargeBinary, primary_key=True),
-    sa.Column("vector", sa.LargeBinary, nullable=False),
-    sa.Column("pieces", sa.Integer, nullable=False, server_default="1"),
-    comment="vector: float32, little-endian, of unit length; pieces: how many there are, one after the other",
-)
 
 
 def pages(items: Iterable[T], size: int = PAGE) -> Iterator[list[T]]:
@@ -167,6 +128,11 @@ class Snapshot:
         query = sa.select(sa.func.length(e.vector) / e.pieces).where(e.model == model).limit(1)
         return self._connection.scalar(query) or 0
 
+    def assets(self, names: Sequence[str]) -> dict[str, bytes]:
+        """What makes the persona, by name; what is not there is left out."""
+        query = sa.select(assets.c.name, assets.c.data).where(assets.c.name.in_(names))
+        return {row.name: row.data for row in self._connection.execute(query)}
+
     def cached(self, model: str, hashes: Iterable[bytes]) -> set[bytes]:
         """Those of the keys whose vectors are cached."""
         e = embeddings.c
@@ -236,6 +202,27 @@ class Catalog:
         with self._translated(), self._writer.begin() as connection:
             _set_facts(connection, values)
 
+    def set_assets(self, values: Mapping[str, bytes | None]) -> None:
+        """Keep what makes the persona, each under its name; None takes it out. The fact `persona` then changes."""
+        with self._translated(), self._writer.begin() as connection:
+            connection.execute(sa.delete(assets).where(assets.c.name.in_(list(values))))
+            rows = [{"name": name, "data": data} for name, data in values.items() if data is not None]
+            if rows:
+                connection.execute(sa.insert(assets), rows)
+            _set_facts(connection, {"persona": token_hex(8)})
+
+    @contextmanager
+    def transaction(self) -> Iterator[sa.Connection]:
+        """One for what keeps tables of its own in this database. Raises: StoreError."""
+        with self._translated(), self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """The same for reading only. Raises: StoreError."""
+        with self._reading() as connection:
+            yield connection
+
     def publish(
         self,
         generation: int,
@@ -279,19 +266,19 @@ class Catalog:
         """Bring the schema up to date; the number of its version is SQLite's `user_version`."""
         with self._reading() as connection:
             version = connection.exec_driver_sql("PRAGMA user_version").scalar_one()
-        if version > SCHEMA_VERSION:
+        if version > VERSION:
             raise StoreTooNew(
                 "{db!r} was written by a newer persona (schema {version}, this one knows {known}): upgrade persona",
                 db=str(self.folder),
                 version=version,
-                known=SCHEMA_VERSION,
+                known=VERSION,
             )
-        if version < SCHEMA_VERSION:
+        if version < VERSION:
             with self._translated(), self._writer.begin() as connection:
                 metadata.create_all(connection)
                 if version == 1:
                     connection.exec_driver_sql("ALTER TABLE embeddings ADD COLUMN pieces INTEGER NOT NULL DEFAULT 1")
-                connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA_VERSION}")
+                connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
 
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:

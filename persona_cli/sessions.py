@@ -1,0 +1,1 @@
+"""Sessions: conversations, kept turn by turn in the catalog's database."""
