@@ -196,7 +196,7 @@ def ask_all(part: Part, home: Path, peers: Path | None, embedder: LocalEmbedder)
 
 def recipes() -> dict[str, Recipe]:
     """Persona's retrieval, and without each of the things that can be switched off in it."""
-    switches = [switch.name for switch in fields(Recipe) if switch.default is True]
+    switches = [switch.name for switch in fields(Recipe) if switch.name != "ways"]  # there are none
     without = {f"without {name.replace('_', ' ')}": replace(Recipe(), **{name: False}) for name in switches}
     return {"persona": Recipe(), **without}
 

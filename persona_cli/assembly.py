@@ -12,7 +12,8 @@ from persona_cli.errors import EmbeddingMismatch, PartMissing, SettingsError
 from persona_cli.language import say
 from persona_cli.llm import RemoteModel
 from persona_cli.models import ChatModel, Embedder
-from persona_cli.persona.profile import find_profile, load_profile
+from persona_cli.persona.profile import FILE_NAME as PERSONA_NAME
+from persona_cli.persona.profile import Profile, find_profile, parse_profile, read_profile
 from persona_cli.reading import Rules
 from persona_cli.retrieval import Retriever
 from persona_cli.settings import Settings
@@ -36,35 +37,53 @@ def has_store(settings: Settings) -> bool:
     return os.path.isfile(settings.db / FILE_NAME)  # a Path would raise where one may not look
 
 
+def find_persona(paths: Sequence[Path], file: Path | None = None) -> tuple[str, Profile] | None:
+    """The persona.toml to use, as it is written and as it is understood: the one named, else the first in the paths.
+
+    Raises:
+        ProfileError: it cannot be used.
+    """
+    found = file or find_profile(paths)
+    if not found:
+        return None
+    text = read_profile(found)
+    return text, parse_profile(text, str(found))
+
+
+def keep_persona(store: Store, text: str) -> None:
+    """Let a store remember the text of a persona.toml. Raises: StoreError."""
+    data = text.encode()
+    with store.catalog.snapshot() as snapshot:
+        held = snapshot.assets([PERSONA_NAME]).get(PERSONA_NAME)
+    if held != data:
+        store.catalog.set_assets({PERSONA_NAME: data})
+
+
 def choose_rules(
     store: Store | None,
     settings: Settings,
-    paths: Sequence[Path] = (),
     speakers: Sequence[str] = (),
-    profile: Path | None = None,
+    profile: Profile | None = None,
     redact: bool | None = None,
 ) -> Rules:
     """How files are read into a store: as told now, else by persona.toml, else as the store remembers.
 
     Args:
         store: None when there is none yet.
-        paths: what is read; a folder among them may hold a persona.toml.
         speakers: what the person goes by.
-        profile: the persona.toml to take instead.
+        profile: what persona.toml says.
         redact: None to do as before.
 
     Raises:
-        ProfileError: the persona.toml cannot be used.
         SettingsError: a name is empty.
     """
     remembered: dict[str, str] = {}
     if store:
         with store.catalog.snapshot() as snapshot:
             remembered = {name: snapshot.fact(name) or "" for name in ("names", "redact")}
-    file = profile or find_profile(paths)
     if not all(map(str.strip, speakers)):
         raise SettingsError("{name} cannot be {value!r}: {why}", name="--speaker", value="", why="it is empty")
-    names = tuple(name.strip() for name in speakers) or (load_profile(file).names if file else ())
+    names = tuple(name.strip() for name in speakers) or (profile.names if profile else ())
     return Rules(
         names=names or tuple(json.loads(remembered.get("names") or "[]")),
         redact=remembered.get("redact") == "yes" if redact is None else redact,
@@ -128,7 +147,20 @@ def build_model(settings: Settings) -> ChatModel:
             "{model!r} cannot be run in this process yet: serve the file with llama.cpp and set OPENAI_BASE_URL",
             model=settings.model,
         )
-    return RemoteModel(settings.model or DEFAULT_MODEL, _endpoint(settings), settings.max_answer_tokens)
+    return RemoteModel(settings.model or DEFAULT_MODEL, _endpoint(settings), settings.answer_tokens)
+
+
+def require_model(settings: Settings) -> ChatModel:
+    """The same, where it takes one that somebody chose. Raises: PartMissing."""
+    if not settings.has_model:
+        raise PartMissing("it takes a language model: set PERSONA_MODEL, with OPENAI_BASE_URL or OPENAI_API_KEY")
+    return build_model(settings)
+
+
+def describe_augmenting(model: ChatModel, settings: Settings) -> str:
+    """Which model writes ways to ask, and what leaves the machine for it."""
+    place = _endpoint(settings).place
+    return say("{model!r} writes ways to ask: the texts are sent to {place}", model=model.model, place=place)
 
 
 def _endpoint(settings: Settings) -> "Endpoint":

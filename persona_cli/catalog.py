@@ -1,8 +1,9 @@
 """The catalog: the SQL database that is the truth of a store."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from secrets import token_hex
@@ -14,15 +15,19 @@ import numpy as np
 import sqlalchemy as sa
 
 from persona_cli.errors import StoreBusy, StoreDamaged, StoreError, StoreMissing, StoreTooNew, StoreUnwritable
-from persona_cli.models import Chunk, ChunkId, Document, IndexRow, Matrix, StoredChunk, Vector
-from persona_cli.schema import VERSION, assets, chunks, documents, embeddings, facts, metadata
+from persona_cli.models import Chunk, ChunkId, Document, IndexRow, Matrix, StoredChunk, Vector, question_hash
+from persona_cli.schema import VERSION, assets, augmented, chunks, documents, embeddings, facts, metadata, ways
 
 FILE_NAME = "catalog.sqlite3"
+VOICE = "voice.json"
+"""The asset that is measured of each generation anew."""
 PAGE = 1_000
 """Rows asked for or written at once; SQLite takes 32,766 values in a statement."""
 BUSY_TIMEOUT_S = 10
 
 T = TypeVar("T")
+Eraser = Callable[[sa.Connection, Collection[str], Collection[bytes]], None]
+"""Called in the transaction in which documents go, with their sources and the hashes of the texts that go with them."""
 
 
 def pages(items: Iterable[T], size: int = PAGE) -> Iterator[list[T]]:
@@ -30,6 +35,31 @@ def pages(items: Iterable[T], size: int = PAGE) -> Iterator[list[T]]:
     rest = iter(items)
     while page := list(islice(rest, size)):
         yield page
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """All that a store is to hold beside its sessions, from elsewhere.
+
+    Attributes:
+        documents: without their chunks.
+        chunks: gives the chunks, each after the place of its document among these; the same ones with each call.
+        rows: of the chunks, their ids counted from 0.
+        vector_keys: of the vectors that come with them; the others are cached in the catalog already.
+        vectors: gives the `(k, d)` vectors under such keys.
+        ways: to ask, by text.
+        augmented: for how many ways to ask a language model was asked, by text.
+        assets: what makes the persona, by name.
+    """
+
+    documents: Sequence[Document]
+    chunks: Callable[[], Iterable[tuple[int, Chunk]]]
+    rows: Sequence[IndexRow]
+    vector_keys: Collection[bytes]
+    vectors: Callable[[Iterable[bytes]], Mapping[bytes, Matrix]]
+    ways: Mapping[bytes, Sequence[str]]
+    augmented: Mapping[bytes, int]
+    assets: Mapping[str, bytes]
 
 
 class Snapshot:
@@ -54,6 +84,19 @@ class Snapshot:
         )
         return {row.source: Document(*row) for row in rows}
 
+    def all_documents(self) -> Iterator[Document]:
+        """All documents in the order in which they were put in, without their chunks."""
+        d = documents.c
+        for row in self._connection.execute(sa.select(d.source, d.sha256, d.size, d.loader).order_by(d.id)):
+            yield Document(*row)
+
+    def all_chunks(self) -> Iterator[StoredChunk]:
+        """All chunks by id."""
+        c = chunks.c
+        query = sa.select(c.id, documents.c.source, c.text, c.locator, c.question, c.speaker, c.date).join(documents)
+        for row in self._connection.execute(query.order_by(c.id)):
+            yield StoredChunk(row.id, row.source, Chunk(*row[2:]))
+
     def chunk_counts(self) -> dict[str, int]:
         """How many chunks each document has, by source."""
         rows = self._connection.execute(
@@ -64,6 +107,16 @@ class Snapshot:
     def said(self) -> Iterator[tuple[str, str | None, str | None]]:
         """Text, speaker and date of every chunk."""
         yield from map(tuple, self._connection.execute(sa.select(chunks.c.text, chunks.c.speaker, chunks.c.date)))
+
+    def sample(self, count: int) -> list[tuple[str, str, str | None, str, str]]:
+        """Text, locator, date, loader and source of at most so many chunks, evenly from the first to the last."""
+        c = chunks.c
+        ids = self._connection.scalars(sa.select(c.id).order_by(c.id)).all()
+        taken = [ids[at * len(ids) // count] for at in range(count)] if len(ids) > count else ids
+        query = (
+            sa.select(c.text, c.locator, c.date, documents.c.loader, documents.c.source).join(documents).order_by(c.id)
+        )
+        return [tuple(row) for page in pages(taken) for row in self._connection.execute(query.where(c.id.in_(page)))]
 
     def count_chunks(self, pairs: bool = False) -> int:
         """How many chunks there are, or how many of them are question-and-answer pairs."""
@@ -83,11 +136,12 @@ class Snapshot:
     def index_rows(self, without: Iterable[str] = ()) -> Iterator[IndexRow]:
         """What the index holds, by id, leaving out the documents with these sources."""
         left_out = set(without)
+        way_keys = self.way_keys()
         c = chunks.c
         columns = (c.id, c.text_hash, c.question_hash, documents.c.source)
-        for *row, source in self._connection.execute(sa.select(*columns).join(documents).order_by(c.id)):
-            if source not in left_out:
-                yield IndexRow(*row)
+        for row in self._connection.execute(sa.select(*columns).join(documents).order_by(c.id)):
+            if row.source not in left_out:
+                yield IndexRow(row.id, row.text_hash, row.question_hash, way_keys.get(row.text_hash, ()))
 
     def texts(self, ids: Iterable[ChunkId]) -> Iterator[tuple[ChunkId, str]]:
         """Id and whole text of these chunks, whose ids ascend; unknown ids are left out."""
@@ -102,15 +156,31 @@ class Snapshot:
         c = chunks.c
         return set(self._connection.scalars(sa.select(c.id).where(sa.func.substr(c.date, 1, len(date)) <= date)))
 
-    def hashes(self, ids: Iterable[ChunkId]) -> dict[ChunkId, tuple[bytes, bytes | None]]:
-        """The keys of the vectors of these chunks: of the whole, and of the question."""
+    def hashes(self, ids: Iterable[ChunkId]) -> dict[ChunkId, IndexRow]:
+        """The keys of the vectors of these chunks."""
         c = chunks.c
         query = sa.select(c.id, c.text_hash, c.question_hash)
-        return {
-            row.id: (row.text_hash, row.question_hash)
-            for page in pages(ids)
-            for row in self._connection.execute(query.where(c.id.in_(page)))
-        }
+        rows = [row for page in pages(ids) for row in self._connection.execute(query.where(c.id.in_(page)))]
+        way_keys = self.way_keys({row.text_hash for row in rows})
+        return {row.id: IndexRow(*row, way_keys.get(row.text_hash, ())) for row in rows}
+
+    def way_keys(self, texts: Iterable[bytes] | None = None) -> dict[bytes, tuple[bytes, ...]]:
+        """The keys of the vectors of the ways to ask for these texts, or for all; texts without any are left out."""
+        return {text: tuple(map(question_hash, asked)) for text, asked in self.ways(texts).items()}
+
+    def ways(self, texts: Iterable[bytes] | None = None) -> dict[bytes, list[str]]:
+        """The ways to ask for each of these texts, or for all, oldest first; texts without are left out."""
+        w = ways.c
+        query = sa.select(w.text_hash, w.question).order_by(w.id)
+        queries = [query] if texts is None else [query.where(w.text_hash.in_(page)) for page in pages(texts)]
+        found: dict[bytes, list[str]] = {}
+        for row in (row for each in queries for row in self._connection.execute(each)):
+            found.setdefault(row.text_hash, []).append(row.question)
+        return found
+
+    def augmented(self) -> dict[bytes, int]:
+        """For how many ways to ask a language model was asked, by text."""
+        return dict(map(tuple, self._connection.execute(sa.select(augmented.c.text_hash, augmented.c.asked_for))))
 
     def vectors(self, model: str, hashes: Iterable[bytes]) -> dict[bytes, Matrix]:
         """The cached `(k, d)` vectors under each of these keys; those not cached are left out."""
@@ -132,6 +202,10 @@ class Snapshot:
         """What makes the persona, by name; what is not there is left out."""
         query = sa.select(assets.c.name, assets.c.data).where(assets.c.name.in_(names))
         return {row.name: row.data for row in self._connection.execute(query)}
+
+    def asset_names(self) -> list[str]:
+        """The names of all that makes the persona."""
+        return list(self._connection.scalars(sa.select(assets.c.name).order_by(assets.c.name)))
 
     def cached(self, model: str, hashes: Iterable[bytes]) -> set[bytes]:
         """Those of the keys whose vectors are cached."""
@@ -185,17 +259,26 @@ class Catalog:
 
     def cache_vectors(self, model: str, hashes: Sequence[bytes], vectors: Iterable[Matrix | Vector]) -> None:
         """Keep the `(k, d)` vectors, or the `(d,)` one, of each key for good; the keys must not be cached yet."""
-        rows = [
-            {
-                "model": model,
-                "hash": key,
-                "vector": of_key.astype("<f4").tobytes(),
-                "pieces": of_key.size // of_key.shape[-1],
-            }
-            for key, of_key in zip(hashes, vectors, strict=True)
-        ]
+        rows = [_vector_row(model, key, of_key) for key, of_key in zip(hashes, vectors, strict=True)]
         with self._translated(), self._writer.begin() as connection:
             connection.execute(sa.insert(embeddings), rows)
+
+    def keep_ways(self, found: Mapping[bytes, Sequence[str]], asked_for: int) -> None:
+        """Keep the new ways to ask for each of these texts, and that a model was asked for so many of each.
+
+        Their vectors must be cached. They count in the index with the next publication.
+        """
+        rows = [
+            {"text_hash": text, "question": question, "question_hash": question_hash(question)}
+            for text, questions in found.items()
+            for question in questions
+        ]
+        with self._translated(), self._writer.begin() as connection:
+            connection.execute(sa.delete(augmented).where(augmented.c.text_hash.in_(list(found))))
+            connection.execute(sa.insert(augmented), [{"text_hash": text, "asked_for": asked_for} for text in found])
+            if rows:
+                connection.execute(sa.insert(ways), rows)
+                _set_facts(connection, {"ways": "unpublished"})
 
     def set_facts(self, values: Mapping[str, str]) -> None:
         """Note facts about the store."""
@@ -210,6 +293,13 @@ class Catalog:
             if rows:
                 connection.execute(sa.insert(assets), rows)
             _set_facts(connection, {"persona": token_hex(8)})
+
+    def keep_derived(self, name: str, data: bytes, generation: int) -> None:
+        """Keep an asset that was made from a generation, unless another one has followed."""
+        with self._translated(), self._writer.begin() as connection:
+            if Snapshot(connection).generation == generation:
+                connection.execute(sa.delete(assets).where(assets.c.name == name))
+                connection.execute(sa.insert(assets), {"name": name, "data": data})
 
     @contextmanager
     def transaction(self) -> Iterator[sa.Connection]:
@@ -229,7 +319,7 @@ class Catalog:
         put: Sequence[tuple[Document, Sequence[ChunkId]]],
         remove: Iterable[str],
         notes: Mapping[str, str],
-        erase: bool = False,
+        erase: Eraser | None = None,
     ) -> None:
         """Make a generation the published one, together with the documents it was built from, in one transaction.
 
@@ -237,23 +327,74 @@ class Catalog:
             put: documents that are new or changed, each with the ids of its chunks.
             remove: sources of documents that are gone.
             notes: facts to note with it.
-            erase: drop the vectors of all texts that are in no document any more.
+            erase: drop vectors of, and ways to ask for, all texts that are in no document any more, and have this erase
+                what was made from them.
         """
+        replaced = [*remove, *(document.source for document, _ in put)]
         with self._translated(), self._writer.begin() as connection:
-            for page in pages([*remove, *(document.source for document, _ in put)]):
+            held = _text_hashes(connection, replaced) if erase else set()
+            for page in pages(replaced):
                 connection.execute(sa.delete(documents).where(documents.c.source.in_(page)))
             _insert(connection, put)
+            connection.execute(sa.delete(assets).where(assets.c.name == VOICE))  # it quotes what may be gone
             if erase:
+                for table in (ways, augmented):
+                    connection.execute(sa.delete(table).where(table.c.text_hash.not_in(sa.select(chunks.c.text_hash))))
                 connection.execute(sa.delete(embeddings).where(embeddings.c.hash.not_in(_hashes_in_use())))
+                erase(connection, set(replaced), held.difference(connection.scalars(sa.select(chunks.c.text_hash))))
             _set_facts(connection, {**notes, "generation": str(generation)})
 
+    def replace(
+        self, generation: int, first: ChunkId, holdings: Holdings, embedding: str, notes: Mapping[str, str]
+    ) -> None:
+        """Make a generation the published one, with these holdings for all that there was beside sessions.
+
+        Args:
+            first: id of the first chunk; those of the others follow.
+            embedding: the model of the vectors; those of other models go.
+            notes: facts to note with it.
+        """
+        document_rows = (_document_row(key, document) for key, document in enumerate(holdings.documents, 1))
+        chunk_rows = (_chunk_row(1 + n, ChunkId(first + i), c) for i, (n, c) in enumerate(holdings.chunks()))
+        way_rows = (
+            {"text_hash": key, "question": question, "question_hash": question_hash(question)}
+            for key, questions in holdings.ways.items()
+            for question in questions
+        )
+        augmented_rows = ({"text_hash": key, "asked_for": count} for key, count in holdings.augmented.items())
+        asset_rows = ({"name": name, "data": data} for name, data in holdings.assets.items())
+        all_rows: list[tuple[sa.Table, Iterable[dict[str, Any]]]] = [
+            (documents, document_rows),
+            (chunks, chunk_rows),
+            (ways, way_rows),
+            (augmented, augmented_rows),
+            (assets, asset_rows),
+        ]
+        e = embeddings.c
+        with self._translated(), self._writer.begin() as connection:
+            for table, rows in all_rows:
+                connection.execute(sa.delete(table))
+                for page in pages(rows):
+                    connection.execute(sa.insert(table), page)
+            connection.execute(sa.delete(embeddings).where((e.model != embedding) | e.hash.not_in(_hashes_in_use())))
+            for keys in pages(holdings.vector_keys):
+                connection.execute(sa.delete(embeddings).where(e.hash.in_(keys)))
+                found = holdings.vectors(keys)
+                connection.execute(sa.insert(embeddings), [_vector_row(embedding, *item) for item in found.items()])
+            _set_facts(connection, {**notes, "generation": str(generation), "persona": token_hex(8)})
+
     def flush(self) -> None:
-        """Empty the write-ahead log, which still holds pages as they were before.
+        """Leave nothing in the files of what was deleted.
+
+        The write-ahead log still holds pages as they were before. And where SQLite moved rows from page to page, copies
+        stay in the gaps, which `secure_delete` does not reach: the file must be written anew.
 
         Raises:
-            StoreBusy: a reader did not let go of them within the time-out.
+            StoreBusy: a reader did not let go of the log within the time-out.
+            StoreUnwritable: no space for a second copy of the catalog.
         """
         with self._translated(), closing(self._engine.raw_connection()) as connection:
+            connection.cursor().execute("VACUUM")
             blocked, _, _ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if blocked:
             raise StoreBusy(
@@ -300,8 +441,8 @@ class Catalog:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except sa.exc.DatabaseError as error:
-            raise _store_error(error, self.folder) from error
+        except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
+            raise _store_error(getattr(error, "orig", error), self.folder) from error
 
 
 def _make_folder(folder: Path) -> None:
@@ -353,7 +494,14 @@ def _begin(connection: sa.Connection) -> None:
 
 def _hashes_in_use() -> sa.CompoundSelect[tuple[bytes]]:
     c = chunks.c
-    return sa.union_all(sa.select(c.text_hash), sa.select(c.question_hash).where(c.question_hash.is_not(None)))
+    asked = sa.select(c.question_hash).where(c.question_hash.is_not(None))
+    return sa.union_all(sa.select(c.text_hash), asked, sa.select(ways.c.question_hash))
+
+
+def _text_hashes(connection: sa.Connection, sources: Iterable[str]) -> set[bytes]:
+    """Of the chunks of documents."""
+    query = sa.select(chunks.c.text_hash).join(documents)
+    return {h for page in pages(sources) for h in connection.scalars(query.where(documents.c.source.in_(page)))}
 
 
 def _set_facts(connection: sa.Connection, values: Mapping[str, str]) -> None:
@@ -365,10 +513,7 @@ def _insert(connection: sa.Connection, put: Sequence[tuple[Document, Sequence[Ch
     """In statements of many rows: one for each document takes nine times as long."""
     first = 1 + (connection.scalar(sa.select(sa.func.max(documents.c.id))) or 0)
     numbered = [(key, document, ids) for key, (document, ids) in enumerate(put, first)]
-    document_rows = (
-        {"id": key, "source": d.source, "sha256": d.sha256, "size": d.size, "loader": d.loader}
-        for key, d, _ in numbered
-    )
+    document_rows = (_document_row(key, document) for key, document, _ in numbered)
     chunk_rows = (
         _chunk_row(key, chunk_id, chunk)
         for key, document, ids in numbered
@@ -377,6 +522,25 @@ def _insert(connection: sa.Connection, put: Sequence[tuple[Document, Sequence[Ch
     for table, rows in ((documents, document_rows), (chunks, chunk_rows)):
         for page in pages(rows):
             connection.execute(sa.insert(table), page)
+
+
+def _document_row(key: int, document: Document) -> dict[str, Any]:
+    return {
+        "id": key,
+        "source": document.source,
+        "sha256": document.sha256,
+        "size": document.size,
+        "loader": document.loader,
+    }
+
+
+def _vector_row(model: str, key: bytes, vectors: Matrix | Vector) -> dict[str, Any]:
+    return {
+        "model": model,
+        "hash": key,
+        "vector": vectors.astype("<f4").tobytes(),
+        "pieces": vectors.size // vectors.shape[-1],
+    }
 
 
 def _chunk_row(document_key: int, chunk_id: ChunkId, chunk: Chunk) -> dict[str, Any]:
@@ -394,9 +558,9 @@ def _chunk_row(document_key: int, chunk_id: ChunkId, chunk: Chunk) -> dict[str, 
     }
 
 
-def _store_error(error: sa.exc.DatabaseError, folder: Path) -> StoreError:
+def _store_error(error: BaseException, folder: Path) -> StoreError:
     """What a database error means for whoever uses the store."""
-    name = getattr(error.orig, "sqlite_errorname", "")
+    name = getattr(error, "sqlite_errorname", "")
     db = str(folder)
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return StoreBusy("{db!r} is busy: another process is writing to it, try again", db=db)
@@ -410,4 +574,4 @@ def _store_error(error: sa.exc.DatabaseError, folder: Path) -> StoreError:
             db=db,
             file=FILE_NAME,
         )
-    return StoreDamaged("the catalog of {db!r} cannot be used: {why}", db=db, why=str(error.orig))
+    return StoreDamaged("the catalog of {db!r} cannot be used: {why}", db=db, why=str(error))

@@ -1,51 +1,63 @@
 """The core: a question in, an answer in the person's words out. The command line and the server add nothing to it."""
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
-from persona_cli import assembly, prompts
-from persona_cli.claims import unsupported
-from persona_cli.errors import ModelBusy, ModelError, ModelUnavailable, QuestionError, SettingsError
-from persona_cli.grounding import bearing_out, is_same_question, refuse
+from persona_cli import assembly, conversation, prompts
+from persona_cli.answering import Reply, Turn, quoted, refused, said_at_once, small_talk, told
+from persona_cli.budget import shorten
+from persona_cli.errors import ModelBusy, ModelError, ModelUnavailable, QuestionError, SessionUnknown
+from persona_cli.grounding import bearing_out
+from persona_cli.identity import Identity, revision_of
 from persona_cli.language import say
 from persona_cli.loading.dates import parse_date
 from persona_cli.loading.decoding import clean
-from persona_cli.models import (
-    Answer,
-    Candidate,
-    ChatModel,
-    Embedder,
-    Explanation,
-    Message,
-    Mode,
-    Passage,
-    Source,
-    Usage,
-)
-from persona_cli.quoting import nearest_words, quote, retell, versions
-from persona_cli.retrieval import Retrieval, Retriever, distinct, last_question
+from persona_cli.models import Answer, ChatModel, Message
+from persona_cli.phrases import avoided
+from persona_cli.prompts import Talk
+from persona_cli.recording import NEW, Record
+from persona_cli.retrieval import Retriever, distinct, last_question
+from persona_cli.sessions import Sessions
 from persona_cli.settings import Settings, load_settings
-from persona_cli.smalltalk import Kind, kind_of, reply
+from persona_cli.smalltalk import kind_of
+from persona_cli.store import Store
 
 T = TypeVar("T")
 SOURCE_SUPPORT = 0.5
 """Part of the threshold for refusal that a passage must reach by itself to be answered from."""
 TWINS = 3
 """Passages looked up for each that is used, since the same words may stand in several documents."""
-NEAR_MISS_SUPPORT = 0.1
-"""Support from which a refusal offers the nearest thing that was said."""
 MAX_REWRITTEN_CHARS = 500
 """A question that a model made longer than this is no question."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """A question with all that comes with it.
+
+    Attributes:
+        count: passages to answer from.
+        day: ISO 8601, or None.
+        history: what was said before, oldest first.
+        start: when it came, by `time.perf_counter`.
+    """
+
+    question: str
+    count: int
+    day: str | None
+    api_key: str | None
+    history: Sequence[Message]
+    explain: bool
+    start: float
 
 
 class PersonaChatbot:
@@ -77,6 +89,7 @@ class PersonaChatbot:
         self._has_model = model is not None or self.settings.has_model
         self._model = model
         self._retriever = retriever
+        self._identity: Identity | None = None
         self._opening = Lock()
 
     @property
@@ -96,6 +109,7 @@ class PersonaChatbot:
         history: Sequence[Message] = (),
         as_of: str | None = None,
         explain: bool = False,
+        session: str | None = None,
     ) -> Answer:
         """The whole answer with its sources; for the arguments see `stream`.
 
@@ -105,9 +119,13 @@ class PersonaChatbot:
 
         async def collect() -> Answer:
             try:
-                async for part in self.stream(prompt, top_k=top_k, history=history, as_of=as_of, explain=explain):
-                    if isinstance(part, Answer):
-                        return part
+                stream = self.stream(
+                    prompt, top_k=top_k, history=history, as_of=as_of, explain=explain, session=session
+                )
+                async with aclosing(stream) as parts:
+                    async for part in parts:
+                        if isinstance(part, Answer):
+                            return part
                 raise AssertionError("a stream ends with its answer")
             finally:
                 await self.aclose()
@@ -123,6 +141,8 @@ class PersonaChatbot:
         history: Sequence[Message] = (),
         as_of: str | None = None,
         explain: bool = False,
+        session: str | None = None,
+        owner: str = "",
     ) -> AsyncGenerator[str | Answer]:
         """Pieces of the answer's text as they come, then the whole `Answer`, which is always last.
 
@@ -133,52 +153,112 @@ class PersonaChatbot:
             history: what was said before, oldest first, which the question may go on from.
             as_of: a date; the answer is made from what is known to have been said by then.
             explain: tell in the answer how it came about.
+            session: id of the session to go on with, which then has the history; "new" begins one, where the store can
+                be written to; None keeps nothing.
+            owner: whose session it is, where several share a server.
 
         Raises:
-            PersonaError: the question, the store or a model cannot be used.
+            PersonaError: the question, the session, the store or a model cannot be used.
         """
         start = time.perf_counter()
         question = self._question(prompt)
         day = _day(as_of)
         count = self.settings.top_k if top_k is None else top_k
         if count < 1:
-            raise SettingsError(
-                "{name} cannot be {value!r}: {why}", name="top_k", value=count, why="it is not positive"
-            )
+            raise QuestionError("top_k cannot be {value}: it is not positive", value=count)
         retriever = await asyncio.to_thread(self.open)
-        if kind := kind_of(question):
-            talk = await asyncio.to_thread(_small_talk, kind, question, retriever, start)
-            yield talk.output
-            yield talk
+        identity = await asyncio.to_thread(self._identify, retriever.store)
+        record = await asyncio.to_thread(Record, retriever.store.catalog, question, session, owner)
+        asking = _Asking(question, count, day, api_key, record.history or history, explain, start)
+        try:
+            async with aclosing(self._answers(asking, retriever, identity, record)) as parts:
+                async for part in parts:
+                    if isinstance(part, str):
+                        if record.add(part):
+                            await asyncio.to_thread(record.save)
+                        yield part
+                        continue
+                    disclosure = None if asking.history else identity.disclosure(question)
+                    answer = replace(part, session_id=record.session_id, disclosure=disclosure)
+                    await asyncio.to_thread(record.finish, answer)
+                    yield answer
+        finally:
+            record.close()  # at once: whoever left does not wait for a thread
+
+    async def _answers(
+        self, asking: _Asking, retriever: Retriever, identity: Identity, record: Record
+    ) -> AsyncGenerator[str | Answer]:
+        """The pieces of the answer, then the whole of it."""
+        question, api_key = asking.question, asking.api_key
+        answer: Answer | None = None
+        if identity.avoids(question):
+            answer = said_at_once(avoided(question, identity.register), "refused", asking.start)
+        elif kind := kind_of(question):
+            greeting = identity.profile.greeting
+            register = await asyncio.to_thread(lambda: identity.register)
+            answer = small_talk(kind, question, identity.name, register, greeting, asking.start)
+        if answer:
+            yield answer.output
+            yield answer
             return
-        asked, after = question, last_question(history)
-        if after and (self._has_model or api_key):
-            whole = await self._rewritten(question, history, api_key)
+        has_model = self._has_model or bool(api_key)
+        asked, after = question, last_question(asking.history)
+        if after and has_model and conversation.goes_on(question):
+            whole = await self._rewritten(question, asking.history, api_key)
             asked, after = (whole, None) if whole else (question, after)
-        found = await asyncio.to_thread(retriever.retrieve, asked, TWINS * count, api_key, after=after, as_of=day)
+        found = await asyncio.to_thread(
+            retriever.retrieve, asked, TWINS * asking.count, api_key, after=after, as_of=asking.day
+        )
         ranked = distinct(found.passages)
         least = SOURCE_SUPPORT * self.settings.refuse_below
-        supporting = [passage for passage in ranked if passage.support >= least][:count]
-        turn = _Turn(
+        supporting = [passage for passage in ranked if passage.support >= least][: asking.count]
+        turn = Turn(
             question=question,
             found=found,
             passages=supporting or ranked[:1],
             embedder=retriever.embedder,
-            start=start,
+            start=asking.start,
             threshold=self.settings.refuse_below,
             api_key=api_key,
-            history=history,
-            explain=explain,
+            talk=await self._remembered(asking, record, has_model),
+            explain=asking.explain,
         )
-        if found.support < self.settings.refuse_below or not supporting:
-            parts = _refused(turn)
-        elif (self._has_model or api_key) and not (self.settings.verbatim and turn.is_recorded(asked)):
-            parts = self._generated(turn)
+        record.given.update(passage.stored.source for passage in turn.passages)
+        supported = found.support >= self.settings.refuse_below and bool(supporting)
+        if turn.talk.told or (turn.is_talk and not supported):
+            turn.passages = []
+        if turn.is_talk or not (supported and has_model):
+            turn.register = await asyncio.to_thread(lambda: identity.register)
+            turn.address = identity.profile.address
+        if turn.is_talk:
+            parts = self._generated(turn, identity, record) if has_model else told(turn)
+        elif not supported:
+            parts = refused(turn)
+        elif has_model and not (self._is_verbatim(identity) and turn.is_recorded(asked)):
+            parts = self._generated(turn, identity, record)
         else:
-            parts = _quoted(turn)
+            parts = quoted(turn)
         async with aclosing(parts):
             async for part in parts:
                 yield part
+
+    def enter(self, session: str | None = None, go_on: bool = False) -> str | None:
+        """The session to ask in, as the command line has it: a named one, which a new name begins; the last one; else
+        a new one, unless the settings keep none.
+
+        Raises:
+            SessionUnknown: there is none to go on with.
+            StoreError: the store cannot be opened, or not be written to where a session is named.
+        """
+        if session is None and not go_on:
+            return NEW if self.settings.keep_sessions else None
+        sessions = Sessions(self.open().store.catalog)
+        if session is not None:
+            return sessions.start(name=session)
+        latest = sessions.latest()
+        if latest is None:
+            raise SessionUnknown("there is no session to go on with yet: ask without --continue")
+        return latest
 
     async def aclose(self) -> None:
         """Let go of the connections that the running event loop holds."""
@@ -206,32 +286,64 @@ class PersonaChatbot:
                 self._retriever = assembly.build_retriever(self._retriever.store, self.settings)
             return self._retriever
 
+    def _identify(self, store: Store) -> Identity:
+        """The persona as it is now."""
+        with store.catalog.snapshot() as snapshot:
+            revision = revision_of(snapshot.fact("persona"), snapshot.generation)
+        identity = self._identity
+        if identity is None or identity.revision != revision:
+            identity = self._identity = Identity(store)
+        return identity
+
+    def _is_verbatim(self, identity: Identity) -> bool:
+        """Whether recorded answers are given as they stand: the environment over the profile over the default."""
+        own = identity.profile.verbatim
+        return self.settings.verbatim if own is None or "verbatim" in self.settings.model_fields_set else own
+
     def _language_model(self) -> ChatModel:
         with self._opening:
             if self._model is None:
                 self._model = assembly.build_model(self.settings)
             return self._model
 
+    async def _remembered(self, asking: _Asking, record: Record, has_model: bool) -> Talk:
+        """What of the conversation goes into the prompt; what has no room there any more is summed up first."""
+        room = prompts.talk_room(self.settings.prompt_tokens)
+        if has_model and (due := record.due(room)):
+            through, messages = due
+            notes = await self._written(prompts.summarise(record.summary, messages), asking.api_key)
+            if notes:
+                await asyncio.to_thread(record.summarise, shorten(notes, room), through)
+        return conversation.plan(asking.question, asking.history, room, record.summary)
+
     async def _rewritten(self, question: str, history: Sequence[Message], api_key: str | None) -> str | None:
         """A question made whole by the language model; None when that failed."""
-        try:
-            model = await asyncio.to_thread(self._language_model)
-            pieces: list[str] = []
-            stream = model.stream(prompts.rewrite(question, history), api_key)
-            async with aclosing(stream):
-                async for piece in stream:
-                    pieces += [piece] if isinstance(piece, str) else []
-        except ModelError:  # the answer meets the same, and says so
-            return None
-        whole = " ".join("".join(pieces).split())
+        talk = conversation.plan(question, history, prompts.talk_room(self.settings.prompt_tokens))
+        whole = await self._written(prompts.rewrite(question, [*talk.recalled, *talk.history]), api_key)
+        whole = " ".join(whole.split())
         return whole if 0 < len(whole) <= MAX_REWRITTEN_CHARS else None
 
-    async def _generated(self, turn: "_Turn") -> AsyncGenerator[str | Answer]:
+    async def _written(self, messages: Sequence[Message], api_key: str | None) -> str:
+        """What the language model writes for the bot's own use; empty when it fails: the answer meets the same."""
+        pieces: list[str] = []
+        try:
+            model = await asyncio.to_thread(self._language_model)
+            async with aclosing(model.stream(messages, api_key)) as stream:
+                async for piece in stream:
+                    pieces += [piece] if isinstance(piece, str) else []
+        except ModelError:
+            return ""
+        return "".join(pieces).strip()
+
+    async def _generated(self, turn: Turn, identity: Identity, record: Record) -> AsyncGenerator[str | Answer]:
         """An answer by the language model; in the recorded words when it cannot be reached, or insists on more."""
         model = await asyncio.to_thread(self._language_model)  # the first time, it imports for a second
-        passages = prompts.within_budget(turn.passages)
-        messages = prompts.build(turn.question, passages, turn.history)
-        drawn = _Reply()
+        room = self.settings.prompt_tokens
+        passages = prompts.within_budget(turn.passages, room) if turn.passages else []
+        portrait = await asyncio.to_thread(identity.portrait, turn.question, passages, turn.talk.history)
+        record.given.update(portrait.sources)
+        messages = prompts.build(turn.question, passages, portrait, turn.talk, room)
+        drawn = Reply()
         try:
             async with aclosing(drawn.take(model, messages, turn)) as pieces:
                 async for piece in pieces:
@@ -240,7 +352,7 @@ class PersonaChatbot:
             claims = turn.made_up(drawn.text, passages)
             if claims and self.settings.strict:
                 messages = prompts.correct(messages, drawn.text, claims)
-                drawn = _Reply()
+                drawn = Reply()
                 async for _ in drawn.take(model, messages, turn):
                     pass
                 claims = turn.made_up(drawn.text, passages)
@@ -248,11 +360,12 @@ class PersonaChatbot:
             if drawn.pieces and not self.settings.strict:
                 raise
             notice = say("{why}; these are the recorded words", why=say(error.template, **error.values))
-            async for part in _quoted(turn, notice):
+            async for part in quoted(turn, notice) if turn.passages else told(turn, notice):
                 yield part
             return
         if claims and self.settings.strict:
-            async for part in _quoted(turn, say("the model told more than was said; these are the recorded words")):
+            notice = say("the model told more than was said; these are the recorded words")
+            async for part in quoted(turn, notice) if turn.passages else told(turn, notice):
                 yield part
             return
         if self.settings.strict:
@@ -261,138 +374,12 @@ class PersonaChatbot:
         yield turn.answer(drawn.text, "generated", bearing_out(drawn.text, passages), prompt=messages, **more)
 
 
-class _Reply:
-    """What a language model answers, as far as it has come."""
-
-    def __init__(self) -> None:
-        self.pieces: list[str] = []
-        self.usage: Usage | None = None
-
-    @property
-    def text(self) -> str:
-        return "".join(self.pieces).strip()
-
-    async def take(self, model: ChatModel, messages: Sequence[Message], turn: "_Turn") -> AsyncGenerator[str]:
-        """The pieces as they come. Raises: ModelError."""
-        stream = model.stream(messages, turn.api_key)
-        async with aclosing(stream):
-            async for piece in stream:
-                if isinstance(piece, Usage):
-                    self.usage = piece
-                else:
-                    self.pieces.append(piece)
-                    turn.speak()
-                    yield piece
-
-
-@dataclass(slots=True)
-class _Turn:
-    """One question on its way to its answer."""
-
-    question: str
-    found: Retrieval
-    passages: Sequence[Passage]
-    embedder: Embedder
-    start: float
-    threshold: float
-    api_key: str | None
-    history: Sequence[Message]
-    explain: bool
-    spoke_ms: float | None = None
-
-    def is_recorded(self, asked: str) -> bool:
-        """Whether the question is the one that the best passage answers."""
-        best = self.passages[0]
-        recorded = best.stored.chunk.question
-        return recorded is not None and is_same_question(asked, recorded, best.asked)
-
-    def made_up(self, output: str, passages: Sequence[Passage]) -> list[str]:
-        """Numbers, dates, names and quotations of an answer that neither passages nor conversation hold."""
-        chunks = [passage.stored.chunk for passage in passages]
-        evidence = [part for c in chunks for part in (c.whole, c.date, c.speaker) if part]
-        evidence += [self.question, *(message["content"] for message in self.history)]
-        return list(dict.fromkeys(output[start:end] for start, end in unsupported(output, evidence)))
-
-    def speak(self) -> None:
-        """Note when the first piece of the answer came."""
-        if self.spoke_ms is None:
-            self.spoke_ms = 1e3 * (time.perf_counter() - self.start)
-
-    def answer(
-        self, output: str, mode: Mode, passages: Sequence[Passage], prompt: Sequence[Message] = (), **more: Any
-    ) -> Answer:
-        """The finished answer."""
-        self.speak()
-        total_ms = 1e3 * (time.perf_counter() - self.start)
-        timings_ms = {**self.found.timings_ms, "first_token": self.spoke_ms or 0.0, "total": total_ms}
-        return Answer(
-            output=output,
-            mode=mode,
-            answerable=mode != "refused",
-            support=round(self.found.support, 4),
-            sources=[_source(n, passage) for n, passage in enumerate(passages, 1)],
-            timings_ms={name: round(ms, 1) for name, ms in timings_ms.items()},
-            explanation=self._explanation(prompt) if self.explain else None,
-            **more,
-        )
-
-    def _explanation(self, prompt: Sequence[Message]) -> Explanation:
-        found = self.found
-        candidates = [_candidate(passage) for passage in distinct(found.passages)]
-        return Explanation(found.readings, round(found.support, 4), self.threshold, candidates, prompt)
-
-
-async def _quoted(turn: _Turn, notice: str | None = None) -> AsyncGenerator[str | Answer]:
-    told = versions(turn.passages)
-    found = turn.found
-    newest = await asyncio.to_thread(
-        quote, turn.question, found.vector, told[0], turn.embedder, found.spread, turn.api_key
-    )
-    output = retell(turn.question, newest, told)
-    turn.speak()
-    yield output
-    yield turn.answer(output, "quoted", told, notice=notice)
-
-
-async def _refused(turn: _Turn) -> AsyncGenerator[str | Answer]:
-    near = turn.passages[:1] if turn.found.support >= NEAR_MISS_SUPPORT else []
-    output = refuse(turn.question, nearest_words(near[0].stored.chunk) if near else None)
-    turn.speak()
-    yield output
-    yield turn.answer(output, "refused", near)
-
-
-def _small_talk(kind: Kind, text: str, retriever: Retriever, start: float) -> Answer:
-    """What to say to what is no question to the person; nothing is looked up for it."""
-    with retriever.store.catalog.snapshot() as snapshot:
-        names = json.loads(snapshot.fact("names") or "[]")
-    output = reply(kind, text, names[0] if names else None)
-    total_ms = round(1e3 * (time.perf_counter() - start), 1)
-    timings_ms = {"embed": 0.0, "search": 0.0, "first_token": total_ms, "total": total_ms}
-    return Answer(output, mode="generated", answerable=False, support=0.0, timings_ms=timings_ms)
-
-
 def _day(as_of: str | None) -> str | None:
-    """A date in ISO 8601. Raises: SettingsError: it is none."""
-    if as_of is None:
-        return None
-    day = parse_date(as_of)
-    if day is None:
-        raise SettingsError(
-            "{name} cannot be {value!r}: {why}", name="as_of", value=as_of, why="it is no date such as 2024-01-31"
-        )
+    """A date in ISO 8601. Raises: QuestionError: it is none."""
+    day = parse_date(as_of) if as_of is not None else None
+    if as_of is not None and day is None:
+        raise QuestionError("{value!r} is no date such as 2024-01-31", value=as_of)
     return day
-
-
-def _candidate(passage: Passage) -> Candidate:
-    stored = passage.stored
-    figures = (passage.similarity, passage.asked, passage.share, passage.score, passage.support)
-    return Candidate(stored.source, stored.chunk.locator, stored.chunk.whole, *(round(value, 4) for value in figures))
-
-
-def _source(n: int, passage: Passage) -> Source:
-    stored, chunk = passage.stored, passage.stored.chunk
-    return Source(n, stored.source, chunk.locator, chunk.speaker, chunk.date, chunk.whole, round(passage.score, 4))
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:

@@ -3,6 +3,8 @@
 PersonaError
 ├── SettingsError        a setting that cannot be used
 ├── ProfileError         a persona.toml that cannot be used
+├── CardError            a character card that cannot be read, used or made
+├── ArchiveError         a .persona file that cannot be read or made
 ├── QuestionError        a question that is empty or too long
 ├── EvaluationError      a file of questions to evaluate with that cannot be used
 ├── LoadError            a file that cannot be read as a person's words
@@ -12,6 +14,7 @@ PersonaError
 ├── StoreError
 │   ├── StoreMissing     nothing has been ingested there yet
 │   ├── SourceUnknown    no document of that name is in it
+│   ├── SessionUnknown   no session of that id is in it
 │   ├── StoreForbidden   the caller may not open that store
 │   ├── StoreBusy        another process is writing to it
 │   ├── StoreDamaged     its catalog cannot be read
@@ -58,6 +61,14 @@ class SettingsError(PersonaError):
 
 class ProfileError(PersonaError):
     """A persona.toml that cannot be used."""
+
+
+class CardError(PersonaError):
+    """A character card that cannot be read, used or made."""
+
+
+class ArchiveError(PersonaError):
+    """A .persona file that cannot be read or made."""
 
 
 class QuestionError(PersonaError):
@@ -110,6 +121,10 @@ class StoreMissing(StoreError):
 
 class SourceUnknown(StoreError):
     """No document of that name is in the store."""
+
+
+class SessionUnknown(StoreError):
+    """No session of that id is in the store, or none of the caller's own."""
 
 
 class StoreForbidden(StoreError):

@@ -72,19 +72,6 @@ def script_of(text: str) -> Script:
     return "han" if HAN_OR_KANA.search(text) else "other"
 
 
-def refuse(question: str, nearest: str | None) -> str:
-    """What to say when the store does not support an answer, in the question's language.
-
-    Args:
-        nearest: the nearest thing that was said, to offer instead.
-    """
-    if script_of(question) == "hangul":
-        offer = f" 비슷한 이야기라면 이런 게 있어요: {nearest}" if nearest else ""
-        return f"그건 제가 아직 이야기한 적이 없어요.{offer}"
-    offer = f" The nearest I have come to it: {nearest}" if nearest else ""
-    return f"I have not talked about that.{offer}"
-
-
 def bearing_out(output: str, passages: Sequence[Passage]) -> list[Passage]:
     """Those of the passages that a generated answer was made from, as far as its words tell.
 

@@ -27,7 +27,7 @@ from persona_cli.lexical import LexicalIndex
 from persona_cli.models import ChunkId, IndexRow, Matrix, Vector
 from persona_cli.vectors import BATCH, CATALOG, VectorIndex, copy_vectors, read_catalog, write_vectors
 
-FORMAT = 2
+FORMAT = 3
 """Raised whenever the same rows would give other files, as with other lexical tokens: older ones are then made anew."""
 MANIFEST = "manifest.json"
 LEASE = "lease"
@@ -77,10 +77,12 @@ class Generation:
             raise IndexDamaged("generation {number} is gone", number=number) from error
         finalize(self, self._lease.close)  # whoever forgets to close us ends the lease all the same
         try:
-            vector_count = _verify(folder)["vectors"]
+            manifest = _verify(folder)
+            vector_count, way_count = manifest["vectors"], manifest["ways"]
             self.lexical = LexicalIndex.load(folder)
             self._mean, self._covariance = np.load(folder / MEAN), np.load(folder / COVARIANCE, mmap_mode="r")
             self._vectors = VectorIndex(folder)
+            self._crowding = vector_count / max(vector_count - way_count, 1)
             if len(self._vectors) != vector_count:
                 self._vectors.close()
                 raise ValueError(f"{len(self._vectors)} vectors of {vector_count}")
@@ -89,18 +91,21 @@ class Generation:
             raise IndexDamaged("generation {number} is damaged: {why}", number=number, why=str(error)) from error
 
     def nearest(self, question: Vector, count: int) -> dict[int, float]:
-        """The nearest chunks and their cosine similarities, by their whole text or their question.
+        """The nearest chunks and their cosine similarities, by whole text, question or a way to ask.
+
+        Args:
+            count: of vectors; where chunks have ways to ask for them, so many more that as many chunks are found.
 
         Raises:
             IndexDamaged: the vectors cannot be read.
         """
         best: dict[int, float] = {}
         try:
-            found = self._vectors.nearest(question, count)
+            found = self._vectors.nearest(question, round(count * self._crowding))
         except OSError as error:
             raise IndexDamaged("generation {number} is damaged: {why}", number=self.number, why=str(error)) from error
         for key, similarity in found:
-            chunk_id = int(key.removesuffix("q"))
+            chunk_id = int(key.partition("q")[0])
             best[chunk_id] = max(similarity, best.get(chunk_id, -1.0))
         return best
 
@@ -192,7 +197,7 @@ def _make(folder: Path, content: Content) -> None:
     """Write the postings and the vectors of all rows."""
     _empty(folder)
     with ThreadPoolExecutor(1) as thread:  # Chroma leaves a processor to the postings
-        writing = thread.submit(write_vectors, folder, list(_batches(content.rows, content)))
+        writing = thread.submit(write_vectors, folder, list(_batches(_named(content.rows), content)))
         LexicalIndex.build(content.texts_of([row.id for row in content.rows])).save(folder)
         writing.result()
 
@@ -205,18 +210,16 @@ def _change(previous: Path, folder: Path, content: Content) -> int | None:
     """
     try:
         manifest = _verify(previous)
-        before, now = set(_split((previous / ROWS).read_bytes())), _packed(content.rows)
-        gone = [_unpacked(row) for row in before.difference(now)]
-        new = [row for row, packed in zip(content.rows, now, strict=True) if packed not in before]
-        gone_vectors = [name for name, _ in _named(gone)]
-        deleted = manifest["deleted"] + len(gone_vectors)
-        if deleted >= DELETED_SHARE * (manifest["vectors"] - len(gone_vectors)):
+        before, now = set(_entries((previous / ROWS).read_bytes())), _named(content.rows)
+        gone, new = before.difference(now), [entry for entry in now if entry not in before]
+        deleted = manifest["deleted"] + len(gone)
+        if deleted >= DELETED_SHARE * (manifest["vectors"] - len(gone)):
             return None
         _empty(folder)
-        added = LexicalIndex.build(content.texts_of([row.id for row in new]))
-        LexicalIndex.load(previous).changed([row.id for row in gone], added).save(folder)
+        added = LexicalIndex.build(content.texts_of([ChunkId(i) for i, n, _ in new if n == WHOLE]))
+        LexicalIndex.load(previous).changed([i for i, n, _ in gone if n == WHOLE], added).save(folder)
         copy_vectors(previous, folder)
-        count = write_vectors(folder, _batches(new, content), gone_vectors)
+        count = write_vectors(folder, _batches(new, content), [_name(entry) for entry in gone])
     except Exception:  # whatever is wrong with the previous one, this one can be made without it
         return None
     return deleted if count == _count(content.rows) else None
@@ -224,13 +227,14 @@ def _change(previous: Path, folder: Path, content: Content) -> int | None:
 
 def _complete(folder: Path, content: Content, deleted: int) -> None:
     """Write the rest of a generation, the manifest last, and force all of it to disk."""
-    (folder / ROWS).write_bytes(b"".join(_packed(content.rows)))
+    (folder / ROWS).write_bytes(b"".join(_ENTRY.pack(*entry) for entry in _named(content.rows)))
     mean, covariance = _moments(content)
     np.save(folder / MEAN, mean)
     np.save(folder / COVARIANCE, covariance)
     (folder / LEASE).touch()
     files = {str(p.relative_to(folder)): _checksum(p) for p in folder.rglob("*") if p.is_file() and p.name != CATALOG}
-    manifest = {"format": FORMAT, "vectors": _count(content.rows), "deleted": deleted, "files": files}
+    ways = sum(len(row.ways) for row in content.rows)
+    manifest = {"format": FORMAT, "vectors": _count(content.rows), "ways": ways, "deleted": deleted, "files": files}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1))
     for path in [*folder.rglob("*"), folder]:
         _sync(path)
@@ -241,40 +245,40 @@ def _empty(folder: Path) -> None:
     folder.mkdir(parents=True)
 
 
-_ROW = Struct("<q16s16s")
+WHOLE, ASKED = 0, 1
+_ENTRY = Struct("<qi16s")
+_Entry = tuple[int, int, bytes]
+"""A vector: its chunk, which of its it is (the whole, the recorded question, from 2 on ways to ask), its key."""
 
 
-def _packed(rows: Iterable[IndexRow]) -> list[bytes]:
-    return [_ROW.pack(row.id, row.text_hash, row.question_hash or b"") for row in rows]
+def _entries(packed: bytes) -> Iterator[_Entry]:
+    return _ENTRY.iter_unpack(packed)
 
 
-def _split(packed: bytes) -> list[bytes]:
-    return [packed[at : at + _ROW.size] for at in range(0, len(packed), _ROW.size)]
+def _named(rows: Sequence[IndexRow]) -> list[_Entry]:
+    """The vectors of rows: the wholes, then the questions, then the ways to ask."""
+    entries: list[_Entry] = [(row.id, WHOLE, row.text_hash) for row in rows]
+    entries += [(row.id, ASKED, row.question_hash) for row in rows if row.question_hash]
+    return entries + [(row.id, ASKED + n, key) for row in rows for n, key in enumerate(row.ways, 1)]
 
 
-def _unpacked(packed: bytes) -> IndexRow:
-    chunk_id, text_hash, question_hash = _ROW.unpack(packed)
-    return IndexRow(chunk_id, text_hash, question_hash if any(question_hash) else None)
-
-
-def _named(rows: Sequence[IndexRow]) -> list[tuple[str, bytes]]:
-    """Chroma ids and the keys of their vectors: `7` is the whole text of chunk 7, `7q` its question."""
-    named = [(str(row.id), row.text_hash) for row in rows]
-    return named + [(f"{row.id}q", row.question_hash) for row in rows if row.question_hash]
+def _name(entry: _Entry) -> str:
+    """Its id in Chroma: `7` is the whole text of chunk 7, `7q` its question, `7q2` the first way to ask for it."""
+    chunk_id, n, _ = entry
+    return f"{chunk_id}{'q' if n else ''}{n if n > ASKED else ''}"
 
 
 def _count(rows: Sequence[IndexRow]) -> int:
     """How many vectors they have."""
-    return len(rows) + sum(row.question_hash is not None for row in rows)
+    return sum(len(row.keys) for row in rows)
 
 
-def _batches(rows: Sequence[IndexRow], content: Content) -> Iterator[tuple[list[str], Matrix]]:
+def _batches(entries: Sequence[_Entry], content: Content) -> Iterator[tuple[list[str], Matrix]]:
     """Chroma ids and vectors."""
-    named = _named(rows)
-    for start in range(0, len(named), BATCH):
-        batch = named[start : start + BATCH]
-        vectors = content.vectors_of([key for _, key in batch])
-        yield [name for name, _ in batch], np.stack([direction(vectors[key]) for _, key in batch])
+    for start in range(0, len(entries), BATCH):
+        batch = entries[start : start + BATCH]
+        vectors = content.vectors_of([key for _, _, key in batch])
+        yield [_name(entry) for entry in batch], np.stack([direction(vectors[key]) for _, _, key in batch])
 
 
 def _moments(content: Content) -> tuple[Vector, Matrix]:

@@ -40,6 +40,7 @@ class Report:
         embedded: how many texts were embedded, rather than found in the cache.
         generation: the published one.
         seconds: how long it took.
+        augmented: texts that got ways to ask for them, ways kept and lines rejected; None when none were wanted.
     """
 
     documents: Mapping[str, int]
@@ -50,6 +51,7 @@ class Report:
     embedded: int
     generation: int
     seconds: float
+    augmented: Mapping[str, int] | None = None
 
 
 def _silent(phase: str, done: int, total: int) -> None:
@@ -90,6 +92,7 @@ def ingest(
         with store.catalog.snapshot() as snapshot:
             known, generation = snapshot.documents(), snapshot.generation
             remembered = snapshot.fact("embedding")
+            unpublished = snapshot.fact("ways")  # a run that was to augment the store was killed
             unmasked = rules.redact and snapshot.fact("redact") != "yes" and bool(known)
         plan = compare(
             paths,
@@ -104,7 +107,7 @@ def ingest(
         notes = {**_notes(plan.skipped), **rules_as_facts(rules)}
         embedded = 0
         stale = remembered not in (None, embedding)
-        if plan.put or plan.remove or stale or unmasked or not store.index.is_whole(generation):
+        if plan.put or plan.remove or stale or unmasked or unpublished or not store.index.is_whole(generation):
             with store.taking_space([chunk for document in plan.put for chunk in document.chunks], embedding):
                 embedded = _embed(plan.put, stale, store, embedder_of, embedding, progress)
             progress("publish", 0, 1)
@@ -189,7 +192,7 @@ def _embed(
     embedding: str,
     progress: Progress,
 ) -> int:
-    """Embed what is not in the cache yet and keep it; how many texts that were. Progress counts characters."""
+    """Embed what of these documents, or of the whole store too, is not in the cache yet; how many texts that were."""
     with store.catalog.snapshot() as snapshot:
         chunks: list[Chunk] = [c for document in put for c in document.chunks]
         if everything:
@@ -197,6 +200,28 @@ def _embed(
             chunks += [stored.chunk for stored in snapshot.chunks(ids).values()]
         texts = {text_hash(c.whole): c for c in chunks}
         asked = {question_hash(c.question): c.question for c in chunks if c.question}
+        asked |= {question_hash(way): way for of_text in snapshot.ways(texts).values() for way in of_text}
+    return embed(texts, asked, store, embedder_of, embedding, progress)
+
+
+def embed(
+    texts: Mapping[bytes, Chunk],
+    asked: Mapping[bytes, str],
+    store: Store,
+    embedder_of: Callable[[str], Embedder],
+    embedding: str,
+    progress: Progress = _silent,
+) -> int:
+    """Embed what is not in the cache yet and keep it; how many texts that were. Progress counts characters.
+
+    Args:
+        texts: the chunks by the keys of their vectors.
+        asked: recorded questions, and ways to ask, by theirs.
+
+    Raises:
+        StoreError, ModelError: as `ingest` does.
+    """
+    with store.catalog.snapshot() as snapshot:
         cached = snapshot.cached(embedding, [*texts, *asked])
     if not (texts.keys() | asked.keys()) - cached:
         return 0
@@ -210,8 +235,8 @@ def _embed(
     try:
         for batch in _batches(missing, embedder.batch_chars):
             progress("embed", done, total)
-            embed = embedder.embed_questions if batch[0].is_question else embedder.embed_texts
-            vectors = embed([text for entry in batch for text in entry.texts])
+            to_vectors = embedder.embed_questions if batch[0].is_question else embedder.embed_texts
+            vectors = to_vectors([text for entry in batch for text in entry.texts])
             ends = np.cumsum([len(entry.texts) for entry in batch])
             fresh |= zip((entry.key for entry in batch), np.split(vectors, ends[:-1]), strict=True)
             done += sum(entry.chars for entry in batch)

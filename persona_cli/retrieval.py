@@ -15,7 +15,7 @@ from persona_cli.catalog import Snapshot
 from persona_cli.errors import IndexDamaged
 from persona_cli.grounding import support
 from persona_cli.index import Generation
-from persona_cli.models import ChunkId, Embedder, Message, Passage, Vector
+from persona_cli.models import ChunkId, Embedder, IndexRow, Message, Passage, Vector
 from persona_cli.store import Store
 from persona_cli.vectors import bring_in_chroma
 from persona_cli.wording import plain
@@ -26,6 +26,9 @@ LEXICAL_WEIGHT = 5.0
 """Standard deviations of similarity that matching all of the question's tokens is worth; benchmarks/quality.py."""
 FOLLOW_WEIGHT = 0.5
 """What a question after another one counts by itself; the rest is for both read as one."""
+WAY_MARGIN = 0.02
+"""Similarity that a way to ask counts less for support than recorded words: a model asked, the person was not;
+benchmarks/augment.py."""
 MIN_SPREAD = 0.01
 """Least standard deviation reckoned with, for stores of a few chunks that are all alike."""
 TOLERANCE = 1e-3
@@ -39,6 +42,7 @@ class Recipe:
     Attributes:
         lexical: the tokens that question and passage share count beside the similarity of their vectors.
         questions: a recorded pair is also found by the vector of its question alone.
+        ways: a chunk is also found by the vectors of other ways to ask for it, where a language model wrote some.
         sentences: prose is as near as the nearest of its sentences, where each has a vector.
         wording: chat spelling is read as what it stands for.
         following: a question is read together with the one before it.
@@ -46,6 +50,7 @@ class Recipe:
 
     lexical: bool = True
     questions: bool = True
+    ways: bool = True
     sentences: bool = True
     wording: bool = True
     following: bool = True
@@ -59,7 +64,7 @@ class Retrieval:
         vector: of the question, `(d,)`.
         passages: best first.
         support: how well the store supports an answer, 0..1.
-        similarity: the highest cosine similarity among all candidates; -1 when there are none.
+        similarity: the highest cosine similarity among all candidates, as it counts for support; -1 without any.
         share: the highest idf share among all candidates, 0..1.
         spread: standard deviation of the question's similarity over the store, above 0.
         readings: the texts it was looked up by.
@@ -143,8 +148,7 @@ class Retriever:
                 shares = lexical.within(shares, allowed)
             near = _nearest(generation, vector, allowed)
             ids = [ChunkId(i) for i in {*near, *lexical.best(shares, CANDIDATES)}]
-            keys = snapshot.hashes(ids)
-            candidates = _candidates(snapshot, keys, vector, model, self.recipe)
+            candidates = _candidates(snapshot, snapshot.hashes(ids), vector, model, self.recipe)
             _check(near, candidates, generation)
             shared = {i: lexical.share_of(i, shares) for i in candidates}
             mean, spread = generation.usual(vector)
@@ -152,20 +156,20 @@ class Retriever:
             weight = LEXICAL_WEIGHT if self.recipe.lexical else 0.0
             similarities = {i: candidate.similarity for i, candidate in candidates.items()}
             ranked = fuse(similarities, shared, mean, spread, weight)[:top_k]
-            nearest = max(similarities, key=lambda i: similarities[i], default=None)
+            nearest = max(candidates, key=lambda i: candidates[i].backing, default=None)
             stored = snapshot.chunks([*(i for i, _ in ranked), *([nearest] if nearest else [])])
         if nearest is None:
             return [], 0.0, -1.0, 0.0, spread
         passages: list[Passage] = []
         for i, score in ranked:
-            alone = support(question, similarities[i], shared[i], model, stored[i].chunk.whole)
             candidate = candidates[i]
+            alone = support(question, candidate.backing, shared[i], model, stored[i].chunk.whole)
             passages.append(
                 Passage(
                     stored[i], candidate.similarity, candidate.asked, shared[i], score, alone, candidate.pieces.tolist()
                 )
             )
-        similarity, share = similarities[nearest], max(shared.values())
+        similarity, share = candidates[nearest].backing, max(shared.values())
         supported = support(question, similarity, share, model, stored[nearest].chunk.whole)
         return passages, supported, similarity, share, spread
 
@@ -221,13 +225,15 @@ class _Candidate:
     """Cosine similarities of a chunk with the question.
 
     Attributes:
-        similarity: of its nearest vector.
+        similarity: of its nearest vector, as far as the recipe takes them.
+        backing: the same as it counts for support.
         asked: of its recorded question; -1 without one.
         indexed: of what stands for it in the index.
         pieces: of each piece of its text; a single one where the whole has one vector.
     """
 
     similarity: float
+    backing: float
     asked: float
     indexed: float
     pieces: NDArray[np.float32]
@@ -235,12 +241,12 @@ class _Candidate:
 
 def _candidates(
     snapshot: Snapshot,
-    keys: Mapping[ChunkId, tuple[bytes, bytes | None]],
+    rows: Mapping[ChunkId, IndexRow],
     vector: Vector,
     model: str,
     recipe: Recipe,
 ) -> dict[ChunkId, _Candidate]:
-    vectors = snapshot.vectors(model, {key for pair in keys.values() for key in pair if key})
+    vectors = snapshot.vectors(model, {key for row in rows.values() for key in row.keys})
     if not vectors:
         return {}
     matrix = np.concatenate(list(vectors.values()))
@@ -252,11 +258,20 @@ def _candidates(
     indexed = dict(zip(vectors, (np.add.reduceat(dots, starts) / np.maximum(lengths, 1e-9)).tolist(), strict=True))
     pieces = {key: dots[start:end] for key, start, end in zip(vectors, starts.tolist(), ends.tolist(), strict=True)}
     found: dict[ChunkId, _Candidate] = {}
-    for i, (whole, question) in keys.items():
-        asked = nearest[question] if question else -1.0
+    for i, row in rows.items():
+        whole = row.text_hash
+        asked = nearest[row.question_hash] if row.question_hash else -1.0
+        written = max((nearest[way] for way in row.ways), default=-1.0)
+        way = written if recipe.ways else -1.0
         alone = nearest[whole] if recipe.sentences else indexed[whole]
-        similarity = max(alone, asked) if recipe.questions else alone
-        found[i] = _Candidate(similarity, asked, max(indexed[whole], asked), pieces[whole])
+        recorded = max(alone, asked) if recipe.questions else alone
+        found[i] = _Candidate(
+            similarity=max(recorded, way),
+            backing=max(recorded, way - WAY_MARGIN),
+            asked=asked,
+            indexed=max(indexed[whole], asked, written),
+            pieces=pieces[whole],
+        )
     return found
 
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 
 VERSION = 3
-"""Of the schema: 2 has vectors for each sentence, 3 has the persona and sessions."""
+"""Of the schema: 2 has vectors for each sentence, 3 has the persona, sessions and ways to ask."""
 
 metadata = sa.MetaData()
 facts = sa.Table(
@@ -44,6 +44,23 @@ embeddings = sa.Table(
     sa.Column("pieces", sa.Integer, nullable=False, server_default="1"),
     comment="vector: float32, little-endian, of unit length; pieces: how many there are, one after the other",
 )
+ways = sa.Table(
+    "ways",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("text_hash", sa.LargeBinary, nullable=False),
+    sa.Column("question", sa.Text, nullable=False),
+    sa.Column("question_hash", sa.LargeBinary, nullable=False),
+    sa.UniqueConstraint("text_hash", "question_hash"),
+    comment="questions that a language model wrote to a text; kept under the text, whichever documents hold it",
+)
+augmented = sa.Table(
+    "augmented",
+    metadata,
+    sa.Column("text_hash", sa.LargeBinary, primary_key=True),
+    sa.Column("asked_for", sa.Integer, nullable=False),
+    comment="how many ways to ask a language model was asked for, so that it is not asked for them again",
+)
 assets = sa.Table(
     "assets",
     metadata,
@@ -54,17 +71,19 @@ assets = sa.Table(
 sessions = sa.Table(
     "sessions",
     metadata,
-    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("key", sa.Integer, primary_key=True),
     sa.Column("owner", sa.Text, nullable=False, server_default=""),
+    sa.Column("id", sa.Text, nullable=False),
     sa.Column("started", sa.Text, nullable=False),
     sa.Column("summary", sa.Text, nullable=False, server_default=""),
     sa.Column("summarised", sa.Integer, nullable=False, server_default="0"),
+    sa.UniqueConstraint("owner", "id"),
     comment="owner: whose it is, where several share a server; summary: of the first `summarised` turns",
 )
 turns = sa.Table(
     "turns",
     metadata,
-    sa.Column("session_id", sa.Text, sa.ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("session_key", sa.Integer, sa.ForeignKey("sessions.key", ondelete="CASCADE"), primary_key=True),
     sa.Column("n", sa.Integer, primary_key=True),
     sa.Column("at", sa.Text, nullable=False),
     sa.Column("question", sa.Text, nullable=False),
@@ -72,5 +91,7 @@ turns = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("mode", sa.Text),
     sa.Column("sources", sa.Text, nullable=False, server_default="[]"),
-    comment="n: from 1; state: open, done, stopped, erased; sources: JSON, as `ask --json` gives them",
+    sa.Column("given", sa.Text),
+    comment="n: from 1; state: open, done, stopped, erased; sources: JSON, as `ask --json` gives them; given: JSON, the"
+    " documents whose words the answer may hold, where that is known",
 )

@@ -50,8 +50,22 @@ class Settings(BaseSettings):
     max_answer_tokens: int = Field(
         2_000, ge=16, le=100_000, description="longest answer asked of a language model, in tokens"
     )
+    context_tokens: int = Field(
+        8_000, ge=1_000, le=2_000_000, description="what the language model can take in at once, in tokens"
+    )
+    keep_sessions: bool = Field(True, description="keep what is asked on the command line, to go on from it")
     server_token: SecretStr | None = Field(None, description="token that callers of the server must send")
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="largest request body the server takes, in bytes")
+
+    @property
+    def answer_tokens(self) -> int:
+        """Longest answer asked for, which must fit beside the prompt."""
+        return min(self.max_answer_tokens, self.context_tokens // 4)
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Room for a prompt."""
+        return self.context_tokens - self.answer_tokens
 
     @property
     def has_model(self) -> bool:

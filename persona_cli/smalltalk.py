@@ -85,7 +85,6 @@ ABOUT_BOT = re.compile(
     "|who (?:made|created|built|programmed|developed) (?:you|this (?:chat ?)?bot|this ai)"
     "|who trained this (?:chat ?)?bot|how were you made|what are you"
 )
-HANGUL = re.compile("[ㄱ-ㅎㅏ-ㅣ가-힣]")
 
 
 def kind_of(text: str) -> Kind | None:
@@ -121,26 +120,3 @@ def _phrases(text: str) -> Kind | None:
 
 def _is_named_greeting(text: str) -> bool:
     return text.lower().startswith(("hi", "hello", "hey", "good m", "good e")) and bool(NAMED.fullmatch(text.strip()))
-
-
-def reply(kind: Kind, text: str, name: str | None) -> str:
-    """A short reply in the language of the text, in the first person; `name` is the person's."""
-    if HANGUL.search(text):
-        who = name or "이 사람"
-        return {
-            "greeting": "안녕하세요, 반가워요! 궁금한 게 있으면 편하게 물어보세요.",
-            "thanks": "저도 고마워요. 더 궁금한 게 있으면 또 물어보세요.",
-            "farewell": "이야기 나눠서 즐거웠어요. 궁금한 게 생기면 언제든 다시 물어보세요.",
-            "laughter": "저도 웃음이 나네요. 궁금한 게 있으면 물어보세요.",
-            # 의 and 본인 go with any name, whatever it ends in
-            "about_bot": f"저는 {who} 본인이 아니라, 기록된 {who}의 말로 만든 모델이에요. 그 기록에 대해 물어보세요.",
-        }[kind]
-    who = name or "the person"
-    return {
-        "greeting": "Hello, good to hear from you! Ask me anything you like.",
-        "thanks": "You're welcome. Ask me more whenever you like.",
-        "farewell": "Goodbye, it was good talking. I'm here when you want to ask me something.",
-        "laughter": "That makes me smile too. Ask me anything you like.",
-        "about_bot": f"I'm not {who} in person but a model made from the recorded words of {who}. "
-        "Ask me about what is in them.",
-    }[kind]

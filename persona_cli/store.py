@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from io import FileIO
@@ -18,11 +18,12 @@ from typing import Any
 
 import portalocker
 
+from persona_cli import sessions
 from persona_cli.catalog import FILE_NAME as CATALOG_NAME
-from persona_cli.catalog import Catalog, Snapshot
-from persona_cli.errors import IndexDamaged, StoreBusy, StoreError, StoreMissing, StoreUnwritable
+from persona_cli.catalog import Catalog, Holdings, Snapshot
+from persona_cli.errors import IndexDamaged, PersonaError, StoreBusy, StoreError, StoreMissing, StoreUnwritable
 from persona_cli.index import Content, Generation, Index
-from persona_cli.models import Chunk, ChunkId, Document, IndexRow
+from persona_cli.models import Chunk, ChunkId, Document, IndexRow, Matrix
 from persona_cli.persona.languages import count_languages
 
 LOCK_NAME = "writer.lock"
@@ -143,7 +144,7 @@ class Store:
             with self.catalog.snapshot() as snapshot:
                 erasing, number = snapshot.fact("erasing"), snapshot.generation
             if erasing:  # whoever was at it was killed, or could not wait any longer
-                with suppress(StoreBusy):
+                with suppress(StoreBusy, StoreUnwritable):
                     self._erase(number)
             yield
             file.truncate(0)
@@ -176,13 +177,16 @@ class Store:
         embedding: str,
         *,
         erase: bool = False,
+        anew: bool = False,
     ) -> int:
         """Build the next generation from what will be in the catalog, then publish both at once; its number.
 
         The vectors of all chunks must be cached under the model `embedding`. Call it under `writing`.
 
         Args:
-            erase: leave no trace in any file of texts that are in no document any more.
+            erase: leave no trace in any file of texts that are in no document any more, nor of answers that may have
+                been made from what goes or is replaced.
+            anew: make nothing of the index from the published one.
 
         Raises:
             StoreUnwritable: no permission or no space; the store is as it was.
@@ -198,14 +202,16 @@ class Store:
                 first += len(document.chunks)
             new = {i: chunk for document, ids in numbered for i, chunk in zip(ids, document.chunks, strict=True)}
             content = _content(snapshot, [*remove, *(document.source for document in put)], new, embedding)
-            # without a change to the documents it is the index that is to change: it was found to be damaged
-            serves = (put or remove) and not erase and snapshot.fact("embedding") == embedding
+            # without a change to what it is made from it is the index that is to change: it was found to be damaged
+            changes = put or remove or snapshot.fact("ways")
+            serves = changes and not (erase or anew) and snapshot.fact("embedding") == embedding
             with self.taking_space(list(new.values()), embedding):
                 self.index.build(number, content, snapshot.generation if serves else None)
-        notes = {**notes, "last_chunk": str(first - 1), "embedding": embedding, **({"erasing": "yes"} if erase else {})}
+        notes = {**notes, "last_chunk": str(first - 1), "embedding": embedding, "ways": ""}
+        notes |= {"erasing": "yes"} if erase else {}
         with self.taking_space(list(new.values()), embedding):
             try:
-                self.catalog.publish(number, numbered, remove, notes, erase)
+                self.catalog.publish(number, numbered, remove, notes, sessions.erase if erase else None)
             except StoreError:
                 self.index.sweep(keep=number - 1)
                 raise
@@ -220,6 +226,37 @@ class Store:
         self.catalog.flush()
         self.index.sweep(keep=number, force_after_s=ERASE_WAIT_S)
         self.catalog.set_facts({"erasing": ""})
+
+    def replace(self, holdings: Holdings, embedding: str, notes: Mapping[str, str]) -> int:
+        """Publish these holdings in place of all that there is beside sessions; the generation's number.
+
+        All their vectors must be there or cached under the model `embedding`. Call it under `writing`. Whatever fails,
+        the store stays as it was.
+
+        Raises:
+            StoreUnwritable: no permission or no space.
+        """
+        with self.catalog.snapshot() as snapshot:
+            number, first = snapshot.generation + 1, int(snapshot.fact("last_chunk") or 0) + 1
+
+            def texts_of(ids: Sequence[ChunkId]) -> Iterator[tuple[ChunkId, str]]:
+                yield from ((i, chunk.whole) for i, (_, chunk) in zip(ids, holdings.chunks(), strict=True))
+
+            def vectors_of(keys: Iterable[bytes]) -> Mapping[bytes, Matrix]:
+                asked = list(keys)
+                cached = snapshot.vectors(embedding, [key for key in asked if key not in holdings.vector_keys])
+                return {**cached, **holdings.vectors([key for key in asked if key in holdings.vector_keys])}
+
+            rows = [replace(row, id=ChunkId(first + row.id)) for row in holdings.rows]
+            self.index.build(number, Content(rows, texts_of, vectors_of))
+        notes = {**notes, "last_chunk": str(first + len(rows) - 1), "embedding": embedding, "ways": ""}
+        try:
+            self.catalog.replace(number, ChunkId(first), holdings, embedding, notes)
+        except PersonaError:
+            self.index.sweep(keep=number - 1)
+            raise
+        self.index.sweep(keep=number)
+        return number
 
     def forget(self, sources: Sequence[str]) -> None:
         """Remove documents, and every trace of their texts in any file of the store.
@@ -278,7 +315,7 @@ class Store:
                 moved_on = snapshot.generation != number
                 embedding = snapshot.fact("embedding") or ""
             if not moved_on:
-                self.publish([], [], {}, embedding)
+                self.publish([], [], {}, embedding, anew=True)
 
     def _published(self, snapshot: Snapshot) -> int:
         if not snapshot.generation:
@@ -314,7 +351,8 @@ def _content(snapshot: Snapshot, without: Iterable[str], new: Mapping[ChunkId, C
         yield from snapshot.texts(i for i in ids if i not in new)
         yield from ((i, new[i].whole) for i in ids if i in new)
 
-    rows = [*snapshot.index_rows(without), *(IndexRow.of(i, chunk) for i, chunk in new.items())]
+    ways = snapshot.way_keys() if new else {}
+    rows = [*snapshot.index_rows(without), *(IndexRow.of(i, chunk, ways) for i, chunk in new.items())]
     return Content(rows, texts_of, partial(snapshot.vectors, embedding))
 
 

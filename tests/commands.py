@@ -28,6 +28,12 @@ def persona(
     return subprocess.CompletedProcess(done.args, done.returncode, *text)
 
 
+def complaints(done: "subprocess.CompletedProcess[str]") -> str:
+    """What a command said on standard error, but for what each first answer says there: that a model answers."""
+    lines = done.stderr.splitlines(keepends=True)
+    return "".join(line for line in lines if "모델의 답이에요" not in line and "is answering, not" not in line)
+
+
 def on_terminal(*arguments: str, cwd: Path, env: dict[str, str] | None = None) -> str:
     """What a command shows on a terminal of 80 columns."""
     ours, theirs = pty.openpty()

@@ -7,7 +7,7 @@ import pytest
 
 from persona_cli.chatbot import PersonaChatbot
 from persona_cli.cli.boundary import WRONG_USAGE
-from persona_cli.errors import SettingsError
+from persona_cli.errors import QuestionError
 from persona_cli.models import Answer, Chunk
 from persona_cli.settings import load_settings
 from tests.commands import on_terminal, persona
@@ -81,7 +81,7 @@ def test_as_of_a_date_only_what_had_been_said_counts(store: Path) -> None:
 
 
 def test_a_date_that_is_none_is_an_error(store: Path) -> None:
-    with pytest.raises(SettingsError, match="어제"):
+    with pytest.raises(QuestionError, match="어제"):
         ask(store, QUESTION, as_of="어제")
     done = persona("ask", QUESTION, "--as-of", "yesterday", cwd=store.parent)
     assert done.returncode == WRONG_USAGE
@@ -137,7 +137,9 @@ def test_a_model_makes_a_question_whole(store: Path, stub_model: StubModel) -> N
     answer = ask(store, "그건 얼마예요?", stub_model, history=HISTORY, explain=True)
     rewriting, answering = (request.body["messages"] for request in stub_model.requests)
     assert "그건 얼마예요?" in rewriting[-1]["content"]
-    assert [m["content"] for m in answering[1:]] == [*(m["content"] for m in HISTORY), "그건 얼마예요?"]
+    assert answering[1:3] == HISTORY
+    assert answering[3]["content"].startswith("(You still answer as ")
+    assert answering[3]["content"].endswith(")\n\n그건 얼마예요?")
     assert answer.explanation
     assert list(answer.explanation.looked_up) == ["구독료가 얼마예요?"]
     assert list(answer.explanation.prompt) == answering

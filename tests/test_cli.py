@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from persona_cli.cli.boundary import BUG, FAILED, INTERRUPTED, WRONG_USAGE
-from tests.commands import PERSONA, on_terminal, persona
+from tests.commands import PERSONA, complaints, on_terminal, persona
 from tests.stores import FAQ, make_store
 from tests.stub_model import StubModel
 
@@ -30,7 +30,8 @@ def test_an_answer_goes_to_standard_output_with_its_source_under_it(home: Path) 
     lines = done.stdout.splitlines()
     assert lines[0] == FAQ[1].text
     assert lines[2] == "[1] faq.txt · line 3"
-    assert done.stderr == ""
+    assert complaints(done) == ""
+    assert "이 사람 본인이 아니라" in done.stderr
 
 
 def test_without_a_terminal_there_is_no_colour(home: Path) -> None:

@@ -13,7 +13,6 @@ from persona_cli.grounding import (
     Script,
     bearing_out,
     is_same_question,
-    refuse,
     script_of,
     support,
 )
@@ -98,29 +97,6 @@ def test_a_question_about_what_was_said_has_support_and_one_about_what_was_not_h
 )
 def test_a_text_is_told_by_its_script(text: str, script: Script) -> None:
     assert script_of(text) == script
-
-
-@pytest.mark.parametrize(
-    ("question", "nearest", "refusal"),
-    [
-        ("에어컨 어디 거예요?", None, "그건 제가 아직 이야기한 적이 없어요."),
-        (
-            "고양이 나이는요?",
-            "고양이 이름이 뭐예요?",
-            "그건 제가 아직 이야기한 적이 없어요. 비슷한 이야기라면 이런 게 있어요: 고양이 이름이 뭐예요?",
-        ),
-        ("How old is the cat?", None, "I have not talked about that."),
-        (
-            "How old is the cat?",
-            "고양이 이름이 뭐예요?",
-            "I have not talked about that. The nearest I have come to it: 고양이 이름이 뭐예요?",
-        ),
-    ],
-)
-def test_a_refusal_is_in_the_questions_language_and_offers_the_nearest(
-    question: str, nearest: str | None, refusal: str
-) -> None:
-    assert refuse(question, nearest) == refusal
 
 
 def passage(text: str) -> Passage:

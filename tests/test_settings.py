@@ -16,6 +16,7 @@ BOUNDS = {
     "PERSONA_FILE_TIMEOUT_S": ("0.1", "3600", "0", "3601"),
     "PERSONA_MODEL_TIMEOUT_S": ("0.1", "3600", "0", "3601"),
     "PERSONA_MAX_ANSWER_TOKENS": ("16", "100000", "15", "100001"),
+    "PERSONA_CONTEXT_TOKENS": ("1000", "2000000", "999", "2000001"),
     "PERSONA_MAX_BODY_BYTES": ("1000", "1000000000", "999", "-1"),
 }
 """Variable → least and highest value taken, and one beyond each."""

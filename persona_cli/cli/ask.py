@@ -29,6 +29,11 @@ def ask(
     model: Annotated[
         str | None, typer.Option("--model", metavar="M", help=say("Language model (or PERSONA_MODEL)."))
     ] = None,
+    session: Annotated[
+        str | None,
+        typer.Option("--session", metavar="ID", help=say("Go on with this session; a new name begins one.")),
+    ] = None,
+    go_on: Annotated[bool, typer.Option("--continue", help=say("Go on with the last session."))] = False,
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="DATE", help=say("Answer from what had been said by this date."))
     ] = None,
@@ -44,6 +49,8 @@ def ask(
 
     if as_of is not None and not parse_date(as_of):
         raise typer.BadParameter(say("{value!r} is no date such as 2024-01-31", value=as_of))
+    if session is not None and go_on:
+        raise typer.BadParameter(say("--session and --continue go one without the other"))
     from dataclasses import asdict
 
     from persona_cli.chatbot import PersonaChatbot
@@ -51,7 +58,8 @@ def ask(
 
     settings = load_settings(db=db, model=model)
     chatbot = PersonaChatbot(db_path=settings.db, settings=settings)
-    more = {"top_k": top_k, "as_of": as_of, "explain": explain}
+    session_id = chatbot.enter(session, go_on)
+    more = {"top_k": top_k, "as_of": as_of, "explain": explain, "session": session_id}
     answer = asyncio.run(_answer(chatbot, prompt, more, show=not (as_json or no_stream)))
     if as_json:
         print_json({name: value for name, value in asdict(answer).items() if name != "explanation" or value})
@@ -121,8 +129,8 @@ def _print_explanation(explanation: "Explanation") -> None:
 def _print_sources(answer: "Answer") -> None:
     from rich.cells import set_cell_size
 
-    if answer.notice:
-        print(f"persona: {plain(answer.notice)}", file=sys.stderr)
+    for note in filter(None, (answer.notice, answer.disclosure)):
+        print(f"persona: {plain(note)}", file=sys.stderr)
     if answer.sources:
         print()
     for source in answer.sources:

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from persona_cli.cli.output import plain
+from persona_cli.cli.output import plain, state_folder
 from persona_cli.errors import PersonaError
 from persona_cli.language import say
 
@@ -68,8 +68,7 @@ def _log(error: Exception) -> Path:
         if secret := os.environ.get(name):
             text = text.replace(secret, "***")
     name = f"bug-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.log"
-    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "persona"
-    for folder in (state, Path(tempfile.gettempdir())):
+    for folder in (state_folder(), Path(tempfile.gettempdir())):
         try:
             folder.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")

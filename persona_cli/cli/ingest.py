@@ -1,11 +1,13 @@
 """`persona ingest`."""
 
+import asyncio
 import json
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,7 +20,10 @@ from persona_cli.language import say
 
 if TYPE_CHECKING:
     from persona_cli.ingestion import Report
-    from persona_cli.models import Progress
+    from persona_cli.models import ChatModel, Progress
+    from persona_cli.persona.profile import Profile
+    from persona_cli.settings import Settings
+    from persona_cli.store import Store
 
 RETRY_S = 15
 """How long a change that could not be published waits for the next try, in seconds, while folders are watched."""
@@ -68,6 +73,15 @@ def ingest(
         bool,
         typer.Option("--reembed", help=say("Embed the whole store anew with the embedding model that is set now.")),
     ] = False,
+    augment: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=10,
+            metavar="N",
+            help=say("Let the language model write N ways to ask for each text, which is sent to it."),
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Read a person's words from files and folders into a store."""
@@ -81,19 +95,21 @@ def ingest(
 
     paths = paths or []
     settings = load_settings(db=db)
+    model = assembly.require_model(settings) if augment else None
+    persona = assembly.find_persona(paths, profile)  # a broken one is told before a store is made
     absent = dry_run and not assembly.has_store(settings)
     store = None if absent else assembly.open_store(settings, create=not dry_run)
     embedding = assembly.preferred_embedding(settings) if reembed else assembly.choose_embedding(store, settings)
     memory = Memory()
 
-    def run(names: list[str], lenient: bool = False) -> "Report":
-        rules = assembly.choose_rules(store, settings, paths, names, profile, redact)
-        with _progress() as progress:
+    def run(names: list[str], persona: "tuple[str, Profile] | None" = persona, lenient: bool = False) -> "Report":
+        rules = assembly.choose_rules(store, settings, names, persona and persona[1], redact)
+        with show_progress() as progress:
             if store is None or dry_run:
                 return ingestion.preview(
                     paths, settings.db, store, embedding, rules=rules, prune=prune, progress=progress
                 )
-            return ingestion.ingest(
+            report = ingestion.ingest(
                 paths,
                 store,
                 lambda name: assembly.build_embedder(name, settings),
@@ -104,14 +120,53 @@ def ingest(
                 lenient=lenient,
                 progress=progress,
             )
+        if persona:
+            assembly.keep_persona(store, persona[0])
+        return _augment(report, paths, store, settings, model, augment) if model and augment else report
 
     print(assembly.describe_embedding(embedding, settings), file=sys.stderr)
+    if model:
+        print(assembly.describe_augmenting(model, settings), file=sys.stderr)
     report = _with_speaker(run, speakers or [])
     _show(report, dry_run, as_json, compact=watch and as_json)
     if watch:
-        _follow(paths, settings.db, report, lambda: run(speakers or [], lenient=True), as_json)
+        again = partial(run, speakers or [], lenient=True)
+        _follow(paths, settings.db, report, lambda: again(persona=assembly.find_persona(paths, profile)), as_json)
     if strict and report.skipped:
         raise typer.Exit(FAILED)
+
+
+def _augment(
+    report: "Report", paths: list[Path], store: "Store", settings: "Settings", model: "ChatModel", count: int
+) -> "Report":
+    """Have ways to ask written for what was read; the report with what came of it."""
+    from persona_cli import assembly, augmentation
+    from persona_cli.comparison import source_of
+
+    folders = [source_of(path.resolve(), store.folder) for path in paths] or None
+
+    async def work() -> augmentation.Augmented:
+        embedder = assembly.build_embedder(report.embedding, settings)
+        with show_progress() as progress:
+            try:
+                return await augmentation.augment(store, embedder, model, count, folders, progress)
+            finally:
+                await model.aclose()
+
+    start = time.monotonic()
+    done = asyncio.run(work())
+    if done.failure:
+        why = say(done.failure.template, **done.failure.values)
+        got = say("{texts} of {total} texts got ways to ask", texts=done.texts, total=done.total)
+        complain(say("{why}; {got}, run it again for the rest", why=why, got=got))
+    with store.catalog.snapshot() as snapshot:
+        generation = snapshot.generation
+    return replace(
+        report,
+        generation=generation,
+        seconds=round(report.seconds + time.monotonic() - start, 3),
+        augmented={"texts": done.texts, "kept": done.kept, "rejected": done.rejected},
+    )
 
 
 def _with_speaker(run: "Callable[[list[str]], Report]", names: list[str]) -> "Report":
@@ -166,7 +221,7 @@ def _follow(paths: list[Path], store: Path, last: "Report", run: "Callable[[], R
 
 
 @contextmanager
-def _progress() -> "Iterator[Progress]":
+def show_progress() -> "Iterator[Progress]":
     """A bar for each phase on a terminal, nothing elsewhere."""
     if not sys.stderr.isatty():
         yield lambda phase, done, total: None
@@ -178,6 +233,7 @@ def _progress() -> "Iterator[Progress]":
         "read": (say("reading"), say("files/s")),
         "embed": (say("embedding"), say("characters/s")),
         "publish": (say("publishing"), ""),
+        "augment": (say("writing ways to ask"), say("texts/s")),
     }
     rate = TextColumn("{task.fields[rate]}")
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), rate, TimeRemainingColumn())
@@ -214,6 +270,7 @@ def _as_json(report: "Report", changes: bool) -> dict[str, object]:
         "embedded": report.embedded,
         "generation": report.generation,
         "seconds": report.seconds,
+        **({"augmented": dict(report.augmented)} if report.augmented is not None else {}),
         **({"changes": [asdict(change) for change in report.changes]} if changes else {}),
     }
 
@@ -233,6 +290,8 @@ def _print(report: "Report", dry_run: bool, changes: bool) -> None:
         print(say("would be: {counts}", counts=counts))
         return
     print(say("documents: {counts}", counts=counts))
+    if report.augmented is not None:
+        print(say("ways to ask: {kept} kept, {rejected} rejected, for {texts} texts", **report.augmented))
     print(
         say("the store holds {chunks} chunks; took {seconds:.1f} s", chunks=report.chunks, seconds=report.seconds),
         flush=True,

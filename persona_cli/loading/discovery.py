@@ -15,7 +15,8 @@ from persona_cli.loading.decoding import decode
 IGNORE_FILE = ".personaignore"
 """Names, in the syntax of .gitignore, what is not read in its folder and below."""
 
-_PASSED_OVER = ("node_modules", "__pycache__", "persona.toml")
+_PROFILE = "persona.toml"
+_PASSED_OVER = ("node_modules", "__pycache__", _PROFILE)
 _REASONS = {
     errno.ENOENT: "no such file or folder",
     errno.ENOTDIR: "no such file or folder",
@@ -45,8 +46,8 @@ class Discovery:
 def discover(paths: Sequence[Path], exclude: Sequence[Path] = ()) -> Discovery:
     """The files under these paths.
 
-    Hidden files and folders, `node_modules`, `__pycache__`, `persona.toml` and what a `.personaignore` above them names
-    are passed over, unless they are named themselves.
+    Hidden files and folders, `node_modules`, `__pycache__` and what a `.personaignore` above them names are passed
+    over, unless they are named themselves; a `persona.toml` is always.
 
     Args:
         exclude: folders that are never read, such as the store's.
@@ -66,7 +67,7 @@ def discover(paths: Sequence[Path], exclude: Sequence[Path] = ()) -> Discovery:
             if real.is_dir():
                 ignored = (*ignored, *_read_ignore_file(real))
                 waiting += [(entry, not is_link, ignored) for entry, is_link in _visible(real, ignored)]
-            else:
+            elif _PROFILE not in (path.name, real.name):
                 _check_readable(real)
                 files.append(real)
         except LoadError as problem:

@@ -28,6 +28,15 @@ class Question(BaseModel):
     db_path: Annotated[str | None, Field(description="a store inside the served roots", examples=["vector_store/"])] = (
         None
     )
+    session_id: Annotated[
+        Annotated[str, StringConstraints(min_length=1, max_length=100)] | None,
+        Field(description="the session to go on with; `new` begins one", examples=["new"]),
+    ] = None
+    top_k: Annotated[int | None, Field(ge=1, le=20, description="passages to answer from")] = None
+    as_of: Annotated[
+        str | None,
+        Field(max_length=40, description="answer from what had been said by this date", examples=["2024-01-31"]),
+    ] = None
 
 
 class Quoted(BaseModel):
@@ -54,6 +63,7 @@ class Reply(BaseModel):
     session_id: str | None
     model: str | None
     usage: dict[str, int] | None
+    disclosure: str | None
     notice: str | None
     timings_ms: dict[str, float]
 
@@ -67,7 +77,14 @@ def router(stores: Stores) -> APIRouter:
     async def chat(question: Question, request: Request) -> Any:
         """Ask the person."""
         chatbot = stores.find(question.db_path)
-        parts = chatbot.stream(question.prompt, api_key=question.api_key or None)
+        parts = chatbot.stream(
+            question.prompt,
+            api_key=question.api_key or None,
+            top_k=question.top_k,
+            as_of=question.as_of,
+            session=question.session_id,
+            owner=request.state.owner,
+        )
         answer = await _while_connected(request, _whole(parts))
         return asdict(answer) if answer else Response(status_code=CLIENT_CLOSED_REQUEST)
 

@@ -25,6 +25,7 @@ STATUS: dict[type[errors.PersonaError], int] = {
     errors.StoreError: 503,
     errors.StoreMissing: 404,
     errors.SourceUnknown: 404,
+    errors.SessionUnknown: 404,
     errors.StoreForbidden: 403,
     errors.ModelError: 502,
     errors.ModelBusy: 503,

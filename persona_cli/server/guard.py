@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 import re
+from hashlib import sha256
 from hmac import compare_digest
 
 from starlette.datastructures import Headers
@@ -26,6 +27,8 @@ class Guard:
     Without a token it answers this machine alone: the caller's address must be of this machine, and so must `Host` (a
     page elsewhere can point its own name at this machine) and `Origin` (a page elsewhere can post here).
 
+    It notes in the request's state whose sessions the caller may see: `owner`, a digest of the token.
+
     Args:
         token: what callers must send as `Authorization: Bearer …`; None takes callers on this machine only.
         max_body_bytes: longest body taken.
@@ -36,6 +39,7 @@ class Guard:
     ) -> None:
         self._app = app
         self._token = token.encode() if token else None
+        self._owner = sha256(self._token).hexdigest()[:32] if self._token else ""
         self._max_body_bytes = max_body_bytes
         self._body_timeout_s = body_timeout_s
 
@@ -64,6 +68,7 @@ class Guard:
         if body is None:
             await self._too_large()(scope, receive, send)
         else:
+            scope.setdefault("state", {})["owner"] = self._owner
             await self._app(scope, _replay(body, receive), send)
 
     def _refusal(self, scope: Scope) -> Response | None:

@@ -40,6 +40,7 @@ const find = (id) => document.getElementById(id);
 const log = find("log"), form = find("ask"), prompt = find("prompt"), send = find("send"), stop = find("stop");
 let language = remembered() ?? (navigator.language.toLowerCase().startsWith("ko") ? "ko" : "en");
 let waiting = null; // AbortController of the question under way
+let session = "new"; // id of this conversation, once the server has given it one
 
 function remembered() {
   try {
@@ -75,6 +76,13 @@ function make(tag, className, ...children) {
 }
 
 const label = (className, key, n) => say(make("span", className), key, n);
+
+/** Show what the server says of whose words these are, in place of the page's own line. */
+function disclose(text) {
+  const notice = find("notice");
+  delete notice.dataset.say;
+  notice.textContent = text;
+}
 
 function addQuestion(text) {
   find("welcome").hidden = true;
@@ -125,12 +133,17 @@ async function ask(question, signal) {
   const response = await fetch("/chat/", {
     method: "POST",
     headers: { "Content-Type": "application/json", Accept: "application/json" },
-    body: JSON.stringify({ prompt: question }),
+    body: JSON.stringify({ prompt: question, session_id: session }),
     signal,
   });
   const body = await response.json().catch(() => null);
   signal.throwIfAborted();
-  if (response.ok && typeof body?.output === "string") return body;
+  if (response.ok && typeof body?.output === "string") {
+    session = body.session_id ?? "new";
+    if (body.disclosure) disclose(body.disclosure);
+    return body;
+  }
+  if (response.status === 404) session = "new"; // it was deleted meanwhile
   const message = body?.error?.message;
   const words = message ? make("span", "", message) : label("", "broken", response.status);
   throw Object.assign(new Error(message), { words });

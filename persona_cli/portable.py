@@ -1,1 +1,0 @@
-"""A persona in one file, to be moved from store to store."""
