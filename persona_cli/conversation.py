@@ -108,11 +108,16 @@ def turns_of(history: Sequence[Message]) -> list[list[Message]]:
 def plan(question: str, history: Sequence[Message], room: int, summary: str = "") -> Talk:
     """What of a conversation goes into the prompt: its last messages as far as they fit, and what has to do with it.
 
+    A question on what the one who asks told of themselves gets that turn alone: small models are led astray by others.
+
     Args:
         room: tokens for the last messages.
     """
     turns = turns_of(history)
+    if told := told_before(question, history):
+        turn = next(turn for turn in turns if turn[0]["content"] == told)
+        return Talk(turn, summary, told=told)
     count = fitting(["\n".join(m["content"] for m in turn) for turn in reversed(turns)], room)
     older = [message for turn in turns[: len(turns) - count] for message in turn]
     recent = [message for turn in turns[len(turns) - count :] for message in turn]
-    return Talk(recent, summary, recall(question, older), told_before(question, history) or "")
+    return Talk(recent, summary, recall(question, older))

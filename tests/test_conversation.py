@@ -114,12 +114,17 @@ def test_nothing_is_brought_back_for_a_question_on_something_else(question: str)
 
 
 def test_the_last_turns_are_whole_and_the_rest_is_searched() -> None:
-    talk = plan("제 강아지 이름이 뭐라고 했죠?", LONG_AGO, room=40, summary="notes")
+    talk = plan("강아지는 무슨 종이에요?", LONG_AGO, room=40, summary="notes")
     assert list(talk.history) == LONG_AGO[-2:]
     assert talk.summary == "notes"
     assert any("두부" in message["content"] for message in talk.recalled)
-    whole = plan("제 강아지 이름이 뭐라고 했죠?", LONG_AGO, room=1_000)
+    whole = plan("강아지는 무슨 종이에요?", LONG_AGO, room=1_000)
     assert (list(whole.history), list(whole.recalled)) == (LONG_AGO, [])
+
+
+def test_a_question_on_what_somebody_told_gets_that_turn_alone() -> None:
+    talk = plan("제 강아지 이름이 뭐라고 했죠?", LONG_AGO, room=1_000, summary="notes")
+    assert (list(talk.history), talk.told) == (LONG_AGO[2:4], LONG_AGO[2]["content"])
 
 
 def test_tokens_are_counted_by_script() -> None:

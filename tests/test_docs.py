@@ -32,7 +32,7 @@ def test_every_link_leads_to_a_file(name: str) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-@pytest.mark.parametrize("command", ["ingest", "ask", "serve", "status", "forget"])
+@pytest.mark.parametrize("command", ["ingest", "ask", "chat", "serve", "status", "forget", "init", "export", "import"])
 def test_every_command_of_the_readme_explains_itself(command: str) -> None:
     assert f"persona {command}" in (ROOT / "README.md").read_text(encoding="utf-8")
     done = CliRunner().invoke(app, [command, "--help"])

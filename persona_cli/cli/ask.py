@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from persona_cli.cli.answers import about, doubts, gist, notes
 from persona_cli.cli.output import Db, Json, dim, plain, print_json
 from persona_cli.language import say
 
@@ -67,7 +68,7 @@ def ask(
     if no_stream:
         print(_dimmed(plain(answer.output), answer.unsupported))
     elif answer.unsupported:
-        print(dim(plain(say("no passage says: {spans}", spans=", ".join(answer.unsupported)))))
+        print(dim(plain(doubts(answer))))
     _print_sources(answer)
     if answer.explanation:
         _print_explanation(answer.explanation)
@@ -129,14 +130,10 @@ def _print_explanation(explanation: "Explanation") -> None:
 def _print_sources(answer: "Answer") -> None:
     from rich.cells import set_cell_size
 
-    for note in filter(None, (answer.notice, answer.disclosure)):
+    for note in notes(answer):
         print(f"persona: {plain(note)}", file=sys.stderr)
     if answer.sources:
         print()
     for source in answer.sources:
-        about = " · ".join(filter(None, (source.source, source.locator, source.speaker, source.date)))
-        print(plain(f"[{source.n}] {about}"))
-        # in a dialogue the text begins with what somebody else said
-        is_quoted = source.speaker and source.text.endswith(answer.output)
-        line = " ".join((answer.output if is_quoted else source.text).split())
-        print(dim(f"    {plain(set_cell_size(line, SNIPPET_COLUMNS).rstrip())}"))
+        print(plain(f"[{source.n}] {about(source)}"))
+        print(dim(f"    {plain(set_cell_size(gist(source, answer.output), SNIPPET_COLUMNS).rstrip())}"))
