@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from persona_cli.catalog import FILE_NAME
+from persona_cli.breaker import Breaker
+from persona_cli.database import FILE_NAME
 from persona_cli.embedding import LOCAL, REMOTE_PREFIX, LocalEmbedder, RemoteEmbedder
 from persona_cli.errors import EmbeddingMismatch, PartMissing, SettingsError
 from persona_cli.language import say
@@ -147,7 +148,7 @@ def build_model(settings: Settings) -> ChatModel:
             "{model!r} cannot be run in this process yet: serve the file with llama.cpp and set OPENAI_BASE_URL",
             model=settings.model,
         )
-    return RemoteModel(settings.model or DEFAULT_MODEL, _endpoint(settings), settings.answer_tokens)
+    return Breaker(RemoteModel(settings.model or DEFAULT_MODEL, _endpoint(settings), settings.answer_tokens))
 
 
 def require_model(settings: Settings) -> ChatModel:

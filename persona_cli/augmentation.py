@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
-from persona_cli.catalog import Snapshot, pages
 from persona_cli.comparison import is_under
 from persona_cli.drafting import MIN_PROSE_CHARS, QUESTION_MARKS
 from persona_cli.errors import ModelError, ModelRefused
@@ -19,8 +18,9 @@ from persona_cli.evaluation import fold
 from persona_cli.grounding import script_of
 from persona_cli.loading.decoding import clean
 from persona_cli.models import ChatModel, Chunk, Embedder, Message, Progress, Vector, question_hash
-from persona_cli.prompts import FENCE
+from persona_cli.prompts import fenced
 from persona_cli.retrieval import Recipe, Retriever, distinct
+from persona_cli.snapshot import Snapshot, pages
 from persona_cli.store import Store
 from persona_cli.wording import plain
 
@@ -219,7 +219,7 @@ def ask(chunk: Chunk, count: int) -> list[Message]:
     body = f"Asked: {chunk.question}\nAnswered: {chunk.text}" if chunk.question else chunk.text
     return [
         {"role": "system", "content": INSTRUCTIONS.format(count=count)},
-        {"role": "user", "content": f"<passage>\n{FENCE.sub('‹', body[:PASSAGE_CHARS])}\n</passage>"},
+        {"role": "user", "content": f"<passage>\n{fenced(body[:PASSAGE_CHARS])}\n</passage>"},
     ]
 
 

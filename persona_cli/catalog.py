@@ -4,37 +4,24 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from secrets import token_hex
-from stat import S_ISREG
-from typing import Any, TypeVar
+from typing import Any
 from weakref import finalize
 
-import numpy as np
 import sqlalchemy as sa
 
-from persona_cli.errors import StoreBusy, StoreDamaged, StoreError, StoreMissing, StoreTooNew, StoreUnwritable
-from persona_cli.models import Chunk, ChunkId, Document, IndexRow, Matrix, StoredChunk, Vector, question_hash
+from persona_cli.database import FILE_NAME, engine, make_folder, may_be_there, stamp, store_error
+from persona_cli.errors import StoreBusy, StoreMissing, StoreTooNew, StoreUnwritable
+from persona_cli.models import Chunk, ChunkId, Document, IndexRow, Matrix, Vector, question_hash
 from persona_cli.schema import VERSION, assets, augmented, chunks, documents, embeddings, facts, metadata, ways
+from persona_cli.snapshot import Snapshot, pages
 
-FILE_NAME = "catalog.sqlite3"
 VOICE = "voice.json"
 """The asset that is measured of each generation anew."""
-PAGE = 1_000
-"""Rows asked for or written at once; SQLite takes 32,766 values in a statement."""
-BUSY_TIMEOUT_S = 10
 
-T = TypeVar("T")
 Eraser = Callable[[sa.Connection, Collection[str], Collection[bytes]], None]
 """Called in the transaction in which documents go, with their sources and the hashes of the texts that go with them."""
-
-
-def pages(items: Iterable[T], size: int = PAGE) -> Iterator[list[T]]:
-    """The items in lists of at most `size`."""
-    rest = iter(items)
-    while page := list(islice(rest, size)):
-        yield page
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,158 +49,6 @@ class Holdings:
     assets: Mapping[str, bytes]
 
 
-class Snapshot:
-    """One consistent view of the catalog, for as long as its connection's transaction lasts."""
-
-    def __init__(self, connection: sa.Connection) -> None:
-        self._connection = connection
-
-    def fact(self, name: str) -> str | None:
-        """A fact about the store, or None."""
-        return self._connection.scalar(sa.select(facts.c.value).where(facts.c.name == name))
-
-    @property
-    def generation(self) -> int:
-        """The published generation; 0 before the first."""
-        return int(self.fact("generation") or 0)
-
-    def documents(self) -> dict[str, Document]:
-        """All documents by source, without their chunks."""
-        rows = self._connection.execute(
-            sa.select(documents.c.source, documents.c.sha256, documents.c.size, documents.c.loader)
-        )
-        return {row.source: Document(*row) for row in rows}
-
-    def all_documents(self) -> Iterator[Document]:
-        """All documents in the order in which they were put in, without their chunks."""
-        d = documents.c
-        for row in self._connection.execute(sa.select(d.source, d.sha256, d.size, d.loader).order_by(d.id)):
-            yield Document(*row)
-
-    def all_chunks(self) -> Iterator[StoredChunk]:
-        """All chunks by id."""
-        c = chunks.c
-        query = sa.select(c.id, documents.c.source, c.text, c.locator, c.question, c.speaker, c.date).join(documents)
-        for row in self._connection.execute(query.order_by(c.id)):
-            yield StoredChunk(row.id, row.source, Chunk(*row[2:]))
-
-    def chunk_counts(self) -> dict[str, int]:
-        """How many chunks each document has, by source."""
-        rows = self._connection.execute(
-            sa.select(documents.c.source, sa.func.count(chunks.c.id)).outerjoin(chunks).group_by(documents.c.source)
-        )
-        return {row[0]: row[1] for row in rows}
-
-    def said(self) -> Iterator[tuple[str, str | None, str | None]]:
-        """Text, speaker and date of every chunk."""
-        yield from map(tuple, self._connection.execute(sa.select(chunks.c.text, chunks.c.speaker, chunks.c.date)))
-
-    def sample(self, count: int) -> list[tuple[str, str, str | None, str, str]]:
-        """Text, locator, date, loader and source of at most so many chunks, evenly from the first to the last."""
-        c = chunks.c
-        ids = self._connection.scalars(sa.select(c.id).order_by(c.id)).all()
-        taken = [ids[at * len(ids) // count] for at in range(count)] if len(ids) > count else ids
-        query = (
-            sa.select(c.text, c.locator, c.date, documents.c.loader, documents.c.source).join(documents).order_by(c.id)
-        )
-        return [tuple(row) for page in pages(taken) for row in self._connection.execute(query.where(c.id.in_(page)))]
-
-    def count_chunks(self, pairs: bool = False) -> int:
-        """How many chunks there are, or how many of them are question-and-answer pairs."""
-        counted = chunks.c.question if pairs else chunks.c.id
-        return self._connection.scalar(sa.select(sa.func.count(counted))) or 0
-
-    def chunks(self, ids: Iterable[ChunkId]) -> dict[ChunkId, StoredChunk]:
-        """The chunks with these ids; unknown ids are left out."""
-        c = chunks.c
-        query = sa.select(c.id, documents.c.source, c.text, c.locator, c.question, c.speaker, c.date).join(documents)
-        found: dict[ChunkId, StoredChunk] = {}
-        for page in pages(ids):
-            for row in self._connection.execute(query.where(c.id.in_(page))):
-                found[row.id] = StoredChunk(row.id, row.source, Chunk(*row[2:]))
-        return found
-
-    def index_rows(self, without: Iterable[str] = ()) -> Iterator[IndexRow]:
-        """What the index holds, by id, leaving out the documents with these sources."""
-        left_out = set(without)
-        way_keys = self.way_keys()
-        c = chunks.c
-        columns = (c.id, c.text_hash, c.question_hash, documents.c.source)
-        for row in self._connection.execute(sa.select(*columns).join(documents).order_by(c.id)):
-            if row.source not in left_out:
-                yield IndexRow(row.id, row.text_hash, row.question_hash, way_keys.get(row.text_hash, ()))
-
-    def texts(self, ids: Iterable[ChunkId]) -> Iterator[tuple[ChunkId, str]]:
-        """Id and whole text of these chunks, whose ids ascend; unknown ids are left out."""
-        c = chunks.c
-        query = sa.select(c.id, c.question, c.text).order_by(c.id)
-        for page in pages(ids):
-            for row in self._connection.execute(query.where(c.id.in_(page))):
-                yield row.id, Chunk(row.text, "", row.question).whole
-
-    def said_by(self, date: str) -> set[ChunkId]:
-        """The chunks that are known to have been said by the end of a day, ISO 8601."""
-        c = chunks.c
-        return set(self._connection.scalars(sa.select(c.id).where(sa.func.substr(c.date, 1, len(date)) <= date)))
-
-    def hashes(self, ids: Iterable[ChunkId]) -> dict[ChunkId, IndexRow]:
-        """The keys of the vectors of these chunks."""
-        c = chunks.c
-        query = sa.select(c.id, c.text_hash, c.question_hash)
-        rows = [row for page in pages(ids) for row in self._connection.execute(query.where(c.id.in_(page)))]
-        way_keys = self.way_keys({row.text_hash for row in rows})
-        return {row.id: IndexRow(*row, way_keys.get(row.text_hash, ())) for row in rows}
-
-    def way_keys(self, texts: Iterable[bytes] | None = None) -> dict[bytes, tuple[bytes, ...]]:
-        """The keys of the vectors of the ways to ask for these texts, or for all; texts without any are left out."""
-        return {text: tuple(map(question_hash, asked)) for text, asked in self.ways(texts).items()}
-
-    def ways(self, texts: Iterable[bytes] | None = None) -> dict[bytes, list[str]]:
-        """The ways to ask for each of these texts, or for all, oldest first; texts without are left out."""
-        w = ways.c
-        query = sa.select(w.text_hash, w.question).order_by(w.id)
-        queries = [query] if texts is None else [query.where(w.text_hash.in_(page)) for page in pages(texts)]
-        found: dict[bytes, list[str]] = {}
-        for row in (row for each in queries for row in self._connection.execute(each)):
-            found.setdefault(row.text_hash, []).append(row.question)
-        return found
-
-    def augmented(self) -> dict[bytes, int]:
-        """For how many ways to ask a language model was asked, by text."""
-        return dict(map(tuple, self._connection.execute(sa.select(augmented.c.text_hash, augmented.c.asked_for))))
-
-    def vectors(self, model: str, hashes: Iterable[bytes]) -> dict[bytes, Matrix]:
-        """The cached `(k, d)` vectors under each of these keys; those not cached are left out."""
-        e = embeddings.c
-        query = sa.select(e.hash, e.vector, e.pieces).where(e.model == model)
-        return {
-            row.hash: np.frombuffer(row.vector, "<f4").reshape((int(row.pieces), -1))
-            for page in pages(hashes)
-            for row in self._connection.execute(query.where(e.hash.in_(page)))
-        }
-
-    def vector_bytes(self, model: str) -> int:
-        """Size of a cached vector; 0 when there is none yet."""
-        e = embeddings.c
-        query = sa.select(sa.func.length(e.vector) / e.pieces).where(e.model == model).limit(1)
-        return self._connection.scalar(query) or 0
-
-    def assets(self, names: Sequence[str]) -> dict[str, bytes]:
-        """What makes the persona, by name; what is not there is left out."""
-        query = sa.select(assets.c.name, assets.c.data).where(assets.c.name.in_(names))
-        return {row.name: row.data for row in self._connection.execute(query)}
-
-    def asset_names(self) -> list[str]:
-        """The names of all that makes the persona."""
-        return list(self._connection.scalars(sa.select(assets.c.name).order_by(assets.c.name)))
-
-    def cached(self, model: str, hashes: Iterable[bytes]) -> set[bytes]:
-        """Those of the keys whose vectors are cached."""
-        e = embeddings.c
-        query = sa.select(e.hash).where(e.model == model)
-        return {found for page in pages(hashes) for found in self._connection.scalars(query.where(e.hash.in_(page)))}
-
-
 class Catalog:
     """The database of one store.
 
@@ -230,10 +65,10 @@ class Catalog:
         self.folder = folder
         path = folder / FILE_NAME
         if create:
-            _make_folder(folder)
-        elif not _may_be_there(path):
+            make_folder(folder)
+        elif not may_be_there(path):
             raise StoreMissing("nothing has been ingested into {db!r} yet: run `persona ingest FOLDER`", db=str(folder))
-        self._engine = _engine(sa.URL.create("sqlite", database=str(path)))
+        self._engine = engine(sa.URL.create("sqlite", database=str(path)))
         finalize(self, self._engine.dispose)
         self._writer = self._engine.execution_options(persona_begin="IMMEDIATE")
         self._unlocked: sa.Engine | None = None
@@ -244,7 +79,7 @@ class Catalog:
                 raise
             # to lock a catalog even a reader must write beside it
             url = sa.URL.create("sqlite", database=path.absolute().as_uri(), query={"immutable": "1", "uri": "true"})
-            self._unlocked = _engine(url, poolclass=sa.NullPool)
+            self._unlocked = engine(url, poolclass=sa.NullPool)
             self._migrate()
 
     def close(self) -> None:
@@ -425,16 +260,16 @@ class Catalog:
     def _reading(self) -> Iterator[sa.Connection]:
         """A transaction; without locks it is one that fails where the catalog was written to meanwhile."""
         path = self.folder / FILE_NAME
-        if not self._unlocked or _stamp(path.with_name(f"{FILE_NAME}-wal"))[0]:  # a writer's log has locks for all
+        if not self._unlocked or stamp(path.with_name(f"{FILE_NAME}-wal"))[0]:  # a writer's log has locks for all
             with self._translated(), self._engine.begin() as connection:
                 yield connection
             return
-        before = _stamp(path)
+        before = stamp(path)
         try:
             with self._translated(), self._unlocked.begin() as connection:
                 yield connection
         finally:
-            if _stamp(path) != before:
+            if stamp(path) != before:
                 raise StoreBusy("{db!r} is busy: another process is writing to it, try again", db=str(self.folder))
 
     @contextmanager
@@ -442,54 +277,7 @@ class Catalog:
         try:
             yield
         except (sa.exc.DatabaseError, sqlite3.DatabaseError) as error:
-            raise _store_error(getattr(error, "orig", error), self.folder) from error
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreUnwritable("cannot make the store {db!r}: {why}", db=str(folder), why=error.strerror) from error
-
-
-def _may_be_there(path: Path) -> bool:
-    """Whether it is a file, or lies where we may not look."""
-    try:
-        return S_ISREG(path.stat().st_mode)
-    except PermissionError:
-        return True
-    except OSError:
-        return False
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """Size of a file and time of its last change; zeros if it cannot be seen."""
-    try:
-        status = path.stat()
-    except OSError:
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
-
-
-def _engine(url: sa.URL, **more: Any) -> sa.Engine:
-    engine = sa.create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_S}, **more)
-    sa.event.listen(engine, "connect", _prepare)
-    sa.event.listen(engine, "begin", _begin)
-    return engine
-
-
-def _prepare(connection: sqlite3.Connection, _record: Any) -> None:
-    """Leave transactions to us (the driver begins none for a SELECT, which would be no snapshot) and set the pragmas.
-
-    https://docs.sqlalchemy.org/en/21/dialects/sqlite.html#pysqlite-serializable
-    """
-    connection.isolation_level = None
-    for pragma in ("journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL", "secure_delete = ON"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _begin(connection: sa.Connection) -> None:
-    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get('persona_begin', 'DEFERRED')}")
+            raise store_error(getattr(error, "orig", error), self.folder) from error
 
 
 def _hashes_in_use() -> sa.CompoundSelect[tuple[bytes]]:
@@ -556,22 +344,3 @@ def _chunk_row(document_key: int, chunk_id: ChunkId, chunk: Chunk) -> dict[str, 
         "text_hash": row.text_hash,
         "question_hash": row.question_hash,
     }
-
-
-def _store_error(error: BaseException, folder: Path) -> StoreError:
-    """What a database error means for whoever uses the store."""
-    name = getattr(error, "sqlite_errorname", "")
-    db = str(folder)
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return StoreBusy("{db!r} is busy: another process is writing to it, try again", db=db)
-    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM")):
-        return StoreUnwritable("{db!r} cannot be written to: check its permissions", db=db)
-    if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
-        return StoreUnwritable("no space left for {db!r}: free some and run it again", db=db)
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return StoreDamaged(
-            "the catalog of {db!r} is damaged: put back a copy of {file}, or move the folder away and ingest again",
-            db=db,
-            file=FILE_NAME,
-        )
-    return StoreDamaged("the catalog of {db!r} cannot be used: {why}", db=db, why=str(error))

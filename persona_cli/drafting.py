@@ -4,12 +4,12 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from persona_cli.catalog import Snapshot, pages
 from persona_cli.evaluation import fold
 from persona_cli.loading.decoding import clean
 from persona_cli.models import ChatModel, Chunk, ChunkId, Message, StoredChunk
-from persona_cli.prompts import FENCE
+from persona_cli.prompts import fenced
 from persona_cli.sentences import split_sentences
+from persona_cli.snapshot import Snapshot, pages
 
 OPENING_CHARS = 40
 """Longest piece of a passage that is to tell it from others."""
@@ -106,7 +106,7 @@ async def _asked(chunk: Chunk, model: ChatModel) -> str:
     """What a model would ask: its last line that asks, without marks around it; empty when none does."""
     messages: list[Message] = [
         {"role": "system", "content": INSTRUCTIONS},
-        {"role": "user", "content": f"<passage>\n{FENCE.sub('‹', chunk.text)}\n</passage>"},
+        {"role": "user", "content": f"<passage>\n{fenced(chunk.text)}\n</passage>"},
     ]
     async with aclosing(model.stream(messages)) as parts:
         said = "".join([part async for part in parts if isinstance(part, str)])

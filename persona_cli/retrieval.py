@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from persona_cli.catalog import Snapshot
 from persona_cli.errors import IndexDamaged
 from persona_cli.grounding import support
 from persona_cli.index import Generation
 from persona_cli.models import ChunkId, Embedder, IndexRow, Message, Passage, Vector
+from persona_cli.snapshot import Snapshot
 from persona_cli.store import Store
 from persona_cli.vectors import bring_in_chroma
 from persona_cli.wording import plain

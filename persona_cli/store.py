@@ -19,12 +19,13 @@ from typing import Any
 import portalocker
 
 from persona_cli import sessions
-from persona_cli.catalog import FILE_NAME as CATALOG_NAME
-from persona_cli.catalog import Catalog, Holdings, Snapshot
+from persona_cli.catalog import Catalog, Holdings
+from persona_cli.database import FILE_NAME as CATALOG_NAME
 from persona_cli.errors import IndexDamaged, PersonaError, StoreBusy, StoreError, StoreMissing, StoreUnwritable
 from persona_cli.index import Content, Generation, Index
 from persona_cli.models import Chunk, ChunkId, Document, IndexRow, Matrix
 from persona_cli.persona.languages import count_languages
+from persona_cli.snapshot import Snapshot
 
 LOCK_NAME = "writer.lock"
 SIGNATURE_BYTES = 500

@@ -25,11 +25,12 @@ import sqlalchemy as sa
 from chromadb import Collection
 
 from persona_cli import comparison, ingestion
-from persona_cli.catalog import Catalog, Snapshot
+from persona_cli.catalog import Catalog
 from persona_cli.errors import StoreMissing
 from persona_cli.index import Generation, Index
 from persona_cli.models import Matrix, Vector, text_hash
 from persona_cli.retrieval import Retriever
+from persona_cli.snapshot import Snapshot
 from persona_cli.store import Store
 
 CONTEXT = get_context("forkserver")

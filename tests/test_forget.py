@@ -125,7 +125,7 @@ def test_a_reader_at_work_does_not_keep_what_is_forgotten(store: Path, monkeypat
 def test_a_snapshot_that_is_held_open_is_waited_for_and_then_named(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("persona_cli.catalog.BUSY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("persona_cli.database.BUSY_TIMEOUT_S", 0.2)
     reader, writer = Store(store), Store(store)
     with reader.catalog.snapshot() as snapshot:
         snapshot.documents()

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, example, given, note, settings
 from hypothesis import strategies as st
 
 from persona_cli import ingestion
-from persona_cli.catalog import FILE_NAME
+from persona_cli.database import FILE_NAME
 from persona_cli.models import ChunkId
 from persona_cli.store import LOCK_NAME, Store
 from tests.commands import PERSONA, persona

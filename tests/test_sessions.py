@@ -19,12 +19,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule, run_state_machine_as_test
 from markdown_it import MarkdownIt
 
-from persona_cli.catalog import FILE_NAME, Catalog
+from persona_cli.catalog import Catalog
+from persona_cli.database import FILE_NAME
 from persona_cli.errors import SessionUnknown, StoreBusy
 from persona_cli.models import Answer, Mode, Source
 from persona_cli.schema import VERSION
-from persona_cli.sessions import Outline, Session, Sessions, State, Turn, history, to_json, to_markdown
+from persona_cli.sessions import Outline, Session, Sessions, State, Turn, history
 from persona_cli.store import Store
+from persona_cli.transcript import to_json, to_markdown
 from tests.parts import needs
 from tests.stores import make_store
 
@@ -314,7 +316,7 @@ def test_a_deleted_session_leaves_no_trace_in_any_file(catalog: Catalog, session
 def test_what_a_reader_keeps_of_a_deleted_session_is_wiped_by_the_next_writer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("persona_cli.catalog.BUSY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("persona_cli.database.BUSY_TIMEOUT_S", 0.2)
     folder = make_store(tmp_path / "store")
     with closing(Store(folder)) as store, closing(Catalog(folder)) as other:
         sessions = Sessions(store.catalog)

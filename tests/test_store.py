@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from persona_cli.catalog import FILE_NAME
+from persona_cli.database import FILE_NAME
 from persona_cli.embedding import LOCAL, LocalEmbedder
 from persona_cli.errors import IndexDamaged, StoreBusy, StoreDamaged, StoreMissing, StoreTooNew, StoreUnwritable
 from persona_cli.models import Chunk, Document, text_hash

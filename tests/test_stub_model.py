@@ -1,5 +1,5 @@
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx2
@@ -14,8 +14,9 @@ QUESTION: list[ChatCompletionUserMessageParam] = [{"role": "user", "content": "ì
 
 
 @pytest.fixture
-def client(stub_model: StubModel) -> openai.OpenAI:
-    return openai.OpenAI(api_key="sk-secret", base_url=stub_model.base_url, max_retries=0, timeout=5)
+def client(stub_model: StubModel) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(api_key="sk-secret", base_url=stub_model.base_url, max_retries=0, timeout=5) as client:
+        yield client
 
 
 def ask(client: openai.OpenAI, model: str) -> tuple[str, str | None]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from persona_cli.cli.answers import about
 from persona_cli.cli.output import Db, Json, dim, plain, print_json, spell_json
 from persona_cli.errors import PersonaError
 from persona_cli.language import is_korean, say
@@ -66,7 +67,7 @@ def export(
 ) -> None:
     """Write a session out, as Markdown or as JSON."""
     from persona_cli.identity import Identity
-    from persona_cli.sessions import to_json, to_markdown
+    from persona_cli.transcript import to_json, to_markdown
 
     store, sessions = _open(db)
     found = sessions.load(sessions.find(session))
@@ -149,8 +150,7 @@ def _print_turn(turn: "Turn") -> None:
     if turn.state != "done":
         print(dim(f"({STATES[turn.state]})"))
     for source in turn.sources:
-        about = " · ".join(filter(None, (source.source, source.locator, source.speaker, source.date)))
-        print(dim(plain(f"    [{source.n}] {about}")))
+        print(dim(plain(f"    [{source.n}] {about(source)}")))
 
 
 def _local(at: str) -> str:

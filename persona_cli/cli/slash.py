@@ -114,7 +114,7 @@ def _persona(chat: "Chat", _: str) -> None:
 
 
 def _export(chat: "Chat", argument: str) -> None:
-    from persona_cli.sessions import to_markdown
+    from persona_cli.transcript import to_markdown
 
     session = chat.session()
     if not session.turns:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from persona_cli.catalog import VOICE, Holdings, pages
+from persona_cli.catalog import VOICE, Holdings
 from persona_cli.errors import ArchiveError, StoreError
 from persona_cli.ingestion import embed
 from persona_cli.models import Chunk, ChunkId, Document, Embedder, IndexRow, Matrix, Progress, question_hash, text_hash
@@ -37,6 +37,7 @@ from persona_cli.portable.contents import (
     too_many,
 )
 from persona_cli.portable.records import BadRecord, Entry, read_chunk, read_document
+from persona_cli.snapshot import pages
 from persona_cli.speaking import write_voice
 from persona_cli.store import Store
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from persona_cli import __version__
-from persona_cli.catalog import VOICE, Snapshot, pages
+from persona_cli.catalog import VOICE
 from persona_cli.errors import ArchiveError, StoreMissing
 from persona_cli.models import text_hash
 from persona_cli.persona.profile import FILE_NAME
@@ -34,6 +34,7 @@ from persona_cli.portable.contents import (
 )
 from persona_cli.portable.incoming import Summary
 from persona_cli.portable.records import BadRecord, Entry, chunk_line, document_line
+from persona_cli.snapshot import Snapshot, pages
 from persona_cli.speaking import read_voice, voice_of
 from persona_cli.store import Store
 
