@@ -11,6 +11,7 @@ from persona_cli import phrases
 from persona_cli.claims import unsupported
 from persona_cli.conversation import is_telling
 from persona_cli.grounding import is_same_question
+from persona_cli.loading.decoding import clean
 from persona_cli.models import (
     Answer,
     Candidate,
@@ -52,10 +53,10 @@ class Reply:
             async for piece in stream:
                 if isinstance(piece, Usage):
                     self.usage = piece
-                else:
-                    self.pieces.append(piece)
+                elif text := clean(piece):
+                    self.pieces.append(text)
                     turn.speak()
-                    yield piece
+                    yield text
 
 
 @dataclass(slots=True)

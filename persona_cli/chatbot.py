@@ -48,6 +48,7 @@ class _Asking:
         count: passages to answer from.
         day: ISO 8601, or None.
         history: what was said before, oldest first.
+        note: what the caller's program adds to the persona.
         start: when it came, by `time.perf_counter`.
     """
 
@@ -56,6 +57,7 @@ class _Asking:
     day: str | None
     api_key: str | None
     history: Sequence[Message]
+    note: str
     explain: bool
     start: float
 
@@ -143,6 +145,7 @@ class PersonaChatbot:
         explain: bool = False,
         session: str | None = None,
         owner: str = "",
+        note: str = "",
     ) -> AsyncGenerator[str | Answer]:
         """Pieces of the answer's text as they come, then the whole `Answer`, which is always last.
 
@@ -156,6 +159,7 @@ class PersonaChatbot:
             session: id of the session to go on with, which then has the history; "new" begins one, where the store can
                 be written to; None keeps nothing.
             owner: whose session it is, where several share a server.
+            note: what the caller's program adds to the persona; it replaces nothing of it.
 
         Raises:
             PersonaError: the question, the session, the store or a model cannot be used.
@@ -169,7 +173,8 @@ class PersonaChatbot:
         retriever = await asyncio.to_thread(self.open)
         identity = await asyncio.to_thread(self._identify, retriever.store)
         record = await asyncio.to_thread(Record, retriever.store.catalog, question, session, owner)
-        asking = _Asking(question, count, day, api_key, record.history or history, explain, start)
+        said = record.history if record.session_id else history  # what a caller sends begins no session
+        asking = _Asking(question, count, day, api_key, record.history or history, note, explain, start)
         try:
             async with aclosing(self._answers(asking, retriever, identity, record)) as parts:
                 async for part in parts:
@@ -178,7 +183,8 @@ class PersonaChatbot:
                             await asyncio.to_thread(record.save)
                         yield part
                         continue
-                    disclosure = None if asking.history else identity.disclosure(question)
+                    answered = any(message["role"] == "assistant" for message in said)
+                    disclosure = None if answered else identity.disclosure(question)
                     answer = replace(part, session_id=record.session_id, disclosure=disclosure)
                     await asyncio.to_thread(record.finish, answer)
                     yield answer
@@ -231,11 +237,11 @@ class PersonaChatbot:
             turn.register = await asyncio.to_thread(lambda: identity.register)
             turn.address = identity.profile.address
         if turn.is_talk:
-            parts = self._generated(turn, identity, record) if has_model else told(turn)
+            parts = self._generated(turn, identity, record, asking.note) if has_model else told(turn)
         elif not supported:
             parts = refused(turn)
         elif has_model and not (self._is_verbatim(identity) and turn.is_recorded(asked)):
-            parts = self._generated(turn, identity, record)
+            parts = self._generated(turn, identity, record, asking.note)
         else:
             parts = quoted(turn)
         async with aclosing(parts):
@@ -286,6 +292,10 @@ class PersonaChatbot:
                 self._retriever = assembly.build_retriever(self._retriever.store, self.settings)
             return self._retriever
 
+    def identify(self) -> Identity:
+        """The persona as it is now. Raises: PersonaError: the store or what it keeps of the persona cannot be read."""
+        return self._identify(self.open().store)
+
     def _identify(self, store: Store) -> Identity:
         """The persona as it is now."""
         with store.catalog.snapshot() as snapshot:
@@ -335,12 +345,14 @@ class PersonaChatbot:
             return ""
         return "".join(pieces).strip()
 
-    async def _generated(self, turn: Turn, identity: Identity, record: Record) -> AsyncGenerator[str | Answer]:
+    async def _generated(
+        self, turn: Turn, identity: Identity, record: Record, note: str
+    ) -> AsyncGenerator[str | Answer]:
         """An answer by the language model; in the recorded words when it cannot be reached, or insists on more."""
         model = await asyncio.to_thread(self._language_model)  # the first time, it imports for a second
         room = self.settings.prompt_tokens
         passages = prompts.within_budget(turn.passages, room) if turn.passages else []
-        portrait = await asyncio.to_thread(identity.portrait, turn.question, passages, turn.talk.history)
+        portrait = await asyncio.to_thread(identity.portrait, turn.question, passages, turn.talk.history, note)
         record.given.update(portrait.sources)
         messages = prompts.build(turn.question, passages, portrait, turn.talk, room)
         drawn = Reply()

@@ -1,6 +1,7 @@
 """Comparison: how files and folders differ from what a store knows of them."""
 
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +15,8 @@ from persona_cli.loading.discovery import discover
 from persona_cli.models import Document, Progress
 from persona_cli.reading import Memory, PersonUnknown, Rules, read, spell_speakers
 
+STEERING = re.compile("[\0-\x1f\x7f-\x9f\u061c\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+"""New lines, control characters, and what turns the direction of a text: a file's name may forge a line with them."""
 What = Literal["added", "updated", "removed", "renamed"]
 
 
@@ -140,7 +143,8 @@ def compare(
 def source_of(path: Path, store: Path) -> str:
     """The name a file goes by: its path from the folder the store is in, or the whole path when it is elsewhere.
 
-    It is the same from whichever folder `persona` is run. A name that is no valid Unicode gets U+FFFD in those places.
+    It is the same from whichever folder `persona` is run. What is no valid Unicode in a name, or would steer what shows
+    it, becomes U+FFFD.
     """
     return _named(path, _home(store))
 
@@ -152,7 +156,7 @@ def _home(store: Path) -> str:
 
 def _named(path: Path, home: str) -> str:
     name = os.fsencode(str(path).removeprefix(home)).decode("utf-8", "replace").replace(os.sep, "/")
-    return unicodedata.normalize("NFC", name)
+    return unicodedata.normalize("NFC", STEERING.sub("\ufffd", name))
 
 
 def is_under(source: str, folders: Iterable[str]) -> bool:

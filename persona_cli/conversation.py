@@ -18,21 +18,19 @@ LEAST_SHARE = 0.2
 """Part of a question's tokens, weighed by how rare they are in the conversation, that a turn to be recalled holds."""
 
 ABOUT_TALK = re.compile(
-    r"(?:내|제|나|저|우리)(?:가|는|도|한테|에게)? ?(?:[가-힣]+ ?){0,4}"
+    r"(?:내|제|나|저|우리)[가-힣 ]{0,24}?"
     r"(?:뭐라고|뭐랬|라고 ?(?:했|말했|그랬)|(?:말했|얘기했|이야기했|물어봤)(?:지|죠|었))"
-    r"|(?:아까|처음에|방금|앞에서|이전에) ?(?:[가-힣]+ ?){0,4}(?:말|얘기|이야기|물어|했|그랬)|기억(?:나|하|해)"
-    r"|(?:내|제|우리) (?:[가-힣]+ ){0,2}[가-힣]+ ?(?:뭐|누구|어디|몇|언제)(?:였|라고|더라|지\b|죠)"
+    r"|(?:아까|처음에|방금|앞에서|이전에)[가-힣 ]{0,24}?(?:말|얘기|이야기|물어|했|그랬)|기억(?:나|하|해)"
+    r"|(?:내|제|우리) [가-힣 ]{1,24}?(?:뭐|누구|어디|몇|언제)(?:였|라고|더라|지\b|죠)"
     r"|\b(?:did|have|had) (?:i|we)(?: just| already)? (?:say|said|tell|told|ask|asked|mention|mentioned|talk|talked)\b"
     r"|\b(?:i|we) (?:just |already )?(?:said|told|asked|mentioned)\b|\bdo you (?:still )?remember\b"
     r"|\b(?:earlier|before|just now)\b.{0,40}\b(?:said|say|told|tell|talk)"
-    r"|\bwh(?:at|o|ere|en)(?:'s| is| was| are| were)? (?:my|our)\b|\bmy (?:\w+ ){1,3}(?:again|called)\?",
+    r"|\bwh(?:at|o|ere|en)(?:'s| is| was| are| were)? (?:my|our)\b|\bmy (?:\w{1,20} ){1,3}(?:again|called)\?",
     re.IGNORECASE,
 )
 """A question about the conversation itself, or about the one who asks."""
 TELLING = re.compile(
-    r"^(?:(?:저|나|우리)(?:는|도|희는)?|제|내|제가|내가|우리) .*[가-힣ㅋㅎㅠㅜ][.!~^ㅋㅎㅠㅜ\s]*$"
-    r"|^(?:my|i|i'm|i’m|i've|we|we're|our)\b",
-    re.IGNORECASE,
+    r"(?:(?:저|나|우리)(?:는|도|희는)?|제|내|제가|내가|우리) |(?:my|i|i'm|i’m|i've|we|we're|our)\b", re.IGNORECASE
 )
 WANTING = re.compile(
     r"[?？]|궁금|(?:해|어|아|여|려|와) ?(?:줘|주세요|주실|주라|봐|보세요)|부탁|알고 ?싶|알려|말해|설명해|질문"
@@ -67,7 +65,7 @@ def is_about_talk(question: str) -> bool:
 
 def is_telling(question: str) -> bool:
     """Whether somebody tells of themselves, and asks nothing."""
-    return bool(TELLING.search(question.strip())) and not WANTING.search(question)
+    return bool(TELLING.match(question.strip())) and not WANTING.search(question)
 
 
 def told_before(question: str, history: Sequence[Message]) -> str | None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import get_args
@@ -60,8 +61,14 @@ class Identity:
         measured = register_for(self.voice, self.listener, self.profile.register)
         return next((register for register in get_args(Register) if register == measured), "haeyo")
 
-    def portrait(self, question: str, passages: Sequence[Passage], history: Sequence[Message]) -> Portrait:
-        """What a prompt tells of the person beside the passages."""
+    def portrait(
+        self, question: str, passages: Sequence[Passage], history: Sequence[Message], note: str = ""
+    ) -> Portrait:
+        """What a prompt tells of the person beside the passages.
+
+        Args:
+            note: what the caller's program adds; it stands behind what the persona itself says.
+        """
         used = {passage.stored.chunk.text for passage in passages}
         said = [*(message["content"] for message in history), question]
         answers = sum(message["role"] == "assistant" for message in history)
@@ -70,7 +77,7 @@ class Identity:
         register = self.profile.register
         lines = exemplars(self.voice, question, self.listener, without=used, register=register)
         return Portrait(
-            profile=self.profile,
+            profile=replace(self.profile, instructions="\n".join(filter(None, (self.profile.instructions, note)))),
             manner=describe(self.voice, self.listener, register),
             exemplars=[line.text for line in lines],
             background=[fill(entry.content, self._guest, self.name) for entry in lore],

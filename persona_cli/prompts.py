@@ -6,8 +6,10 @@ rules and the reminder is data: it stands between marks that nothing in it can f
 """
 
 import re
+import unicodedata
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 
 from persona_cli.budget import MESSAGE_TOKENS, fitting, shorten, tokens_of
 from persona_cli.models import Message, Passage
@@ -17,6 +19,8 @@ ROOM = 6_000
 """Tokens of a prompt when nobody says how many there may be."""
 PERSONA_SHARE, MANNER_SHARE, BACKGROUND_SHARE, PASSAGES_SHARE, EARLIER_SHARE = 0.15, 0.1, 0.1, 0.4, 0.15
 """Parts of the room beside the rules and the question that each may take; the last turns get what is left."""
+QUESTION_SHARE = 0.7
+"""Part of the whole room that a question may take: a longer one would leave none to who answers."""
 CLOSING_TOKENS, TOLD_TOKENS = 200, 100
 """Longest notes beside the question."""
 
@@ -46,13 +50,33 @@ language of the conversation: what was asked and answered, and above all what th
 name and number. Write only the notes."""
 
 MARKS = ("passage", "persona", "voice", "background", "earlier")
-FENCE = re.compile(
-    "[<＜﹤](?=[\\W_]{0,8}(?:"
-    + "|".join("[\\W_]{0,8}".join(f"[{c}{chr(ord(c) + 0xFEE0)}]" for c in mark) for mark in MARKS)
-    + "))",
-    re.IGNORECASE,
+GAP = r"[\W_]{0,40}+"
+"""Signs that a reader skips."""
+TOKENS = (
+    r"s|bos|eos|unk|pad|mask|cls|sep|sop|eop|think|tool_call|tool_response|image|__media__|seed:\w{1,30}"
+    r"|\w{1,20}_of_\w{1,20}|fim_\w{1,20}|(?:unused|extra_id_|reserved_)\d{1,4}"
 )
-"""Where something begins that a model could take for a mark, however it is spaced, capitalised or widened."""
+BRACKETED = "inst|system_prompt|available_tools|tool_calls|tool_results|tool_content|think|gmask|bos|eos"
+FENCE = re.compile(
+    rf"<(?={GAP}(?:{'|'.join(GAP.join(mark) for mark in MARKS)}))"
+    rf"|<(?=\|[^<>|\s]{{1,64}}\|?>|[^<>|\s]{{1,64}}\|>|<?/?sys>>|/?(?:{TOKENS})>)"
+    rf"|\[(?=\|[^\[\]|\s]{{1,64}}\|\]|/?(?:{BRACKETED})\])"
+)
+"""In a folded text, where something begins that could be taken for a mark, or that a chat template tells messages
+apart by: servers read such tokens in what people write as well."""
+HARMLESS = {"<": "‹", "[": "〔"}
+HIDDEN = re.compile("[\U000e0000-\U000e0fff\u202a-\u202e\u2066-\u2069]")
+"""What a model reads and nobody sees: tags, and what turns the direction of a text."""
+DOUBLES = (
+    "аеорсѕіԁкгпѵвαεορνικυβɑɡıʟꜱʀɴᴘᴀɢᴇᴏᴠɪᴄʙᴋᴜᴅ˂ᐸ",
+    "aeopcsidkrnvbaeopvikubagilsrnpageovicbkud<<",
+)
+"""Letters and signs, and those of ASCII that they look like."""
+VARIANTS = (
+    *((0x41, 0x250), (0x1D2C, 0x1F00), (0x2070, 0x20A0), (0x2100, 0x2189), (0x24B6, 0x24EA), (0x2C60, 0x2C80)),
+    *((0xFE50, 0xFE70), (0xFF01, 0xFF5F), (0x1D400, 0x1D800), (0x1F130, 0x1F14A)),
+)
+"""Where Unicode keeps letters and signs of ASCII that are capital, accented, wide, small, round, bold or the like."""
 DATE = re.compile(r"[\d:.TZ+-]+")
 LANGUAGES = {"ko": "Korean", "en": "English", "ja": "Japanese", "zh": "Chinese"}
 
@@ -106,7 +130,7 @@ def build(
     Args:
         room: tokens that the whole may take, estimated.
     """
-    asked = _closing(question, portrait, talk)
+    asked = _closing(shorten(question, int(QUESTION_SHARE * room)), portrait, talk)
     room -= tokens_of(INSTRUCTIONS) + tokens_of(asked) + 2 * MESSAGE_TOKENS
     blocks = [
         _block("persona", _persona(portrait), int(PERSONA_SHARE * room)),
@@ -135,8 +159,8 @@ def correct(messages: Sequence[Message], answer: str, claims: Sequence[str]) -> 
     listed = "; ".join(claims)
     return [
         *messages,
-        {"role": "assistant", "content": answer},
-        {"role": "user", "content": CORRECTION.format(claims=listed)},
+        {"role": "assistant", "content": fenced(answer)},
+        {"role": "user", "content": CORRECTION.format(claims=fenced(listed))},
     ]
 
 
@@ -145,7 +169,7 @@ def rewrite(question: str, history: Sequence[Message], room: int = ROOM) -> list
     said = _told(_recent(history, room // 2))
     return [
         {"role": "system", "content": REWRITE},
-        {"role": "user", "content": f"{said}\n\nThe question: {_fenced(question)}"},
+        {"role": "user", "content": f"{said}\n\nThe question: {fenced(question)}"},
     ]
 
 
@@ -160,7 +184,7 @@ def summarise(summary: str, history: Sequence[Message], room: int = ROOM) -> lis
     said = shorten(_told(history), room // 2)
     return [
         {"role": "system", "content": SUMMARISE.format(words=words)},
-        {"role": "user", "content": f"Notes: {_fenced(summary) or 'none yet'}\n\n{said}"},
+        {"role": "user", "content": f"Notes: {fenced(summary) or 'none yet'}\n\n{said}"},
     ]
 
 
@@ -201,21 +225,27 @@ def _earlier(talk: Talk) -> str:
 
 def _closing(question: str, portrait: Portrait, talk: Talk) -> str:
     """The question, last; in a conversation after what that may have made a model forget."""
-    if not talk.history:
-        return _fenced(question)
-    name = " ".join(_fenced(portrait.profile.name or portrait.name or "the person").split())
+    if not (talk.history or talk.recalled or talk.summary):
+        return fenced(question)
+    name = " ".join(fenced(portrait.profile.name or portrait.name or "the person").split())
     note = _block("persona", portrait.profile.closing, CLOSING_TOKENS)
-    told = f" {TOLD.format(told=shorten(_fenced(talk.told), TOLD_TOKENS))}" if talk.told else ""
-    return "\n\n".join(filter(None, [REMINDER.format(name=name), note, f"{_fenced(question)}{told}"]))
+    told = TOLD.format(told=shorten(fenced(talk.told), TOLD_TOKENS)) if talk.told else ""
+    return "\n\n".join(filter(None, [REMINDER.format(name=name), note, told, fenced(question)]))
 
 
 def _told(messages: Sequence[Message]) -> str:
-    return "\n".join(f"{message['role']}: {_fenced(message['content'])}" for message in messages)
+    """What was said, a line each: a new line would let one message pass for another."""
+    return "\n".join(f"{_role(message)}: {fenced(' '.join(message['content'].split()))}" for message in messages)
+
+
+def _role(message: Message) -> str:
+    """Whose words they are. A client that claims to be the system is still the other side."""
+    return "assistant" if message["role"] == "assistant" else "user"
 
 
 def _recent(history: Sequence[Message], room: int) -> list[Message]:
     """The last messages that fit, each one without forged marks."""
-    newest_first = [{"role": m["role"], "content": _fenced(m["content"])} for m in reversed(history)]
+    newest_first = [{"role": _role(m), "content": fenced(m["content"])} for m in reversed(history)]
     count = fitting([message["content"] for message in newest_first], room)
     if not count and history and room > MESSAGE_TOKENS:
         return [{**newest_first[0], "content": shorten(newest_first[0]["content"], room - MESSAGE_TOKENS)}]
@@ -224,7 +254,7 @@ def _recent(history: Sequence[Message], room: int) -> list[Message]:
 
 def _block(mark: str, text: str, tokens: int) -> str:
     """A text between marks; nothing when there is none."""
-    body = shorten(_fenced(text), tokens)
+    body = fenced(shorten(text, tokens))
     return f"<{mark}>\n{body}\n</{mark}>" if body else ""
 
 
@@ -232,9 +262,26 @@ def _record(n: int, passage: Passage, room: int) -> str:
     chunk = passage.stored.chunk
     about = f' date="{chunk.date}"' if chunk.date and DATE.fullmatch(chunk.date) else ""
     body = f"Asked: {chunk.question}\nAnswered: {chunk.text}" if chunk.question else chunk.text
-    return f'<passage n="{n}"{about}>\n{shorten(_fenced(body), int(PASSAGES_SHARE * room))}\n</passage>'
+    return f'<passage n="{n}"{about}>\n{fenced(shorten(body, int(PASSAGES_SHARE * room)))}\n</passage>'
 
 
-def _fenced(text: str) -> str:
-    """The text with anything that looks like a mark made harmless."""
-    return FENCE.sub("‹", text)
+def fenced(text: str) -> str:
+    """The text with what could be taken for a mark, or for a token of a chat template, made harmless."""
+    text = HIDDEN.sub("", text)
+    parts, end = [], 0
+    for found in FENCE.finditer(text.translate(_folding())):
+        parts += [text[end : found.start()], HARMLESS[found[0]]]
+        end = found.end()
+    return "".join([*parts, text[end:]])
+
+
+@cache
+def _folding() -> dict[int, str]:
+    """Characters, each with the one of ASCII that it may stand for."""
+    doubles = dict(zip(*DOUBLES, strict=True))
+    folding = {ord(form): plain for double, plain in doubles.items() for form in (double, double.upper()[0])}
+    for code in (code for bounds in VARIANTS for code in range(*bounds)):
+        plain = "".join(c for c in unicodedata.normalize("NFKD", chr(code)).casefold() if not unicodedata.combining(c))
+        if len(plain) == 1 and plain.isascii():
+            folding[code] = plain
+    return folding

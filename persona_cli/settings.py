@@ -54,7 +54,23 @@ class Settings(BaseSettings):
         8_000, ge=1_000, le=2_000_000, description="what the language model can take in at once, in tokens"
     )
     keep_sessions: bool = Field(True, description="keep what is asked on the command line, to go on from it")
-    server_token: SecretStr | None = Field(None, description="token that callers of the server must send")
+    server_token: SecretStr | None = Field(
+        None, description="tokens of which callers of the server must send one, separated by commas"
+    )
+    server_tokens_file: Path | None = Field(None, description="file of more of them, `name: token [scopes]` on a line")
+    insecure: bool = Field(False, description="let callers from other machines ask the server without a token")
+    cors_origins: str | None = Field(
+        None, description="origins whose pages may ask the server, such as https://example.com, separated by commas"
+    )
+    rate_limit: str | None = Field(
+        None,
+        pattern="^(off|[1-9][0-9]{0,6}/(second|minute|hour|day))$",
+        description="requests the server takes of each caller: off, or such as 60/minute",
+    )
+    trusted_proxies: str | None = Field(
+        None, description="addresses of proxies whose X-Forwarded-For the server believes, separated by commas"
+    )
+    max_answers: int = Field(64, ge=1, le=10_000, description="answers the server gives at once")
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="largest request body the server takes, in bytes")
 
     @property

@@ -93,6 +93,28 @@ def test_a_question_without_a_question_mark_is_still_one(text: str) -> None:
     assert not is_telling(text)
 
 
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "내 " + "가" * 4_000,
+        "내 " * 2_000,
+        "아까 " * 1_300,
+        "저는 " + "ㅋ" * 4_000,
+        "my " * 1_300,
+        "니." * 2_000,
+        "i " * 2_000,
+    ]
+    + ["before " * 600, "내가나" * 1_300],
+    ids=lambda text: text[:6],
+)
+def test_no_text_takes_long(text: str) -> None:
+    plan(text, [{"role": "user", "content": text}, {"role": "assistant", "content": text}] * 20, room=100)
+    is_about_talk(text)
+    is_telling(text)
+    goes_on(text)
+
+
 @pytest.mark.parametrize(
     ("question", "found"),
     [

@@ -4,8 +4,10 @@ import asyncio
 import json
 from collections.abc import Iterator
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import pytest
 import requests
@@ -13,8 +15,8 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
-from persona_cli.server.guard import Guard
-from tests.servers import ASKED, RECORDED, Server, client
+from persona_cli.server.guard import Guard, Policy
+from tests.servers import ASKED, RECORDED, Server, client, serving
 
 TOKEN = "토큰-of-the-house"
 LIMIT = 2_000
@@ -28,7 +30,9 @@ def here(faq_folder: Path) -> TestClient:
 @pytest.fixture
 def guarded(faq_folder: Path) -> TestClient:
     """The application with a token, called from another machine."""
-    return client(faq_folder / "vector_store", peer="192.0.2.7", server_token=TOKEN)
+    return client(
+        faq_folder / "vector_store", peer="192.0.2.7", server_token=f"token-of-another, {TOKEN}", rate_limit="off"
+    )
 
 
 def code(answer: bytes) -> str:
@@ -50,6 +54,20 @@ FOREIGN_NAMES = [
     "localhost@evil.example",
     "localhost:8000:evil.example",
     "[::1]evil.example",
+    "127.0.0.1@evil",
+    "127.0.0.1 evil.example",
+    "127.0.0.1,evil.example",
+    "127.0.0.1/evil.example",
+    "127.0.0.1:80#@evil.example",
+    "127.1",
+    "0x7f.0.0.1",
+    "0177.0.0.1",
+    "[::]",
+    "[fe80::1%lo]",
+    "[::ffff:192.0.2.7]",
+    "[[::1]]",
+    "::1",
+    "①②⑦.⓪.⓪.①",
     "[::1",
     "[evil.example]",
     "0.0.0.0",
@@ -77,6 +95,32 @@ def test_a_missing_or_repeated_host_is_refused(quoting: Server) -> None:
     for names in (("localhost", "evil.example"), ("evil.example", "localhost")):
         answer = quoting.send("GET / HTTP/1.1", *(f"Host: {name}" for name in names))
         assert answer.split()[1] in (b"400", b"403")
+
+
+def test_the_address_in_the_request_line_does_not_stand_for_host(quoting: Server) -> None:
+    answer = quoting.send("GET http://localhost/ HTTP/1.1", "Host: evil.example")
+    assert code(answer) == "foreign_caller"
+    assert quoting.send("GET http://evil.example/ HTTP/1.1", "Host: localhost").split()[1] == b"404"
+    assert quoting.send("OPTIONS * HTTP/1.1", "Host: localhost").split()[1] in (b"400", b"404")
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-Host", "X-Original-Host", "X-Host", "Forwarded"])
+def test_no_other_header_stands_for_host(quoting: Server, name: str) -> None:
+    answer = quoting.send("GET / HTTP/1.1", "Host: evil.example", f"{name}: localhost")
+    assert code(answer) == "foreign_caller"
+
+
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "x-real-ip", "FORWARDED"])
+def test_whom_a_proxy_on_this_machine_asks_for_must_be_here_too(quoting: Server, name: str) -> None:
+    for value in ("192.0.2.7", "127.0.0.1, 192.0.2.7", "for=192.0.2.7", "evil", "127.0.0.1:80"):
+        assert code(quoting.send("GET / HTTP/1.1", "Host: localhost", f"{name}: {value}")) == "foreign_caller"
+    assert quoting.send("GET / HTTP/1.1", "Host: localhost", f"{name}: ::1, 127.0.0.1").split()[1] == b"200"
+
+
+@pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "X-Method-Override", "X-HTTP-Method"])
+def test_no_header_changes_the_method_or_the_path(guarded: TestClient, name: str) -> None:
+    for more in ({name: "GET"}, {"X-Original-URL": "/healthz", "X-Rewrite-URL": "/healthz"}):
+        assert guarded.post("/chat", json={"prompt": ASKED}, headers=more).status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/", "/chat", "/healthz", "/page/page.js", "/openapi.json", "/nowhere"])
@@ -126,6 +170,16 @@ WRONG = {
     "another scheme": [b"Basic " + TOKEN.encode()],
     "a part": [f"Bearer {TOKEN[:-1]}".encode()],
     "too much": [f"Bearer {TOKEN}x".encode()],
+    "the end": [f"Bearer {TOKEN[1:]}".encode()],
+    "with NUL": [f"Bearer {TOKEN}\0".encode()],
+    "two spaces": [f"Bearer  {TOKEN}".encode()],
+    "a tab": [f"Bearer\t{TOKEN}".encode()],
+    "no space": [f"Bearer{TOKEN}".encode()],
+    "upper case": [f"Bearer {TOKEN.upper()}".encode()],
+    "taken apart": [f"Bearer {normalize('NFD', TOKEN)}".encode()],
+    "all of them": [f"Bearer {TOKEN}, Bearer {TOKEN}".encode()],
+    "as listed": [b"Bearer token-of-another," + TOKEN.encode()],
+    "its digest": [b"Bearer " + sha256(TOKEN.encode()).hexdigest().encode()],
     "another encoding": [f"Bearer {TOKEN}".encode("cp949")],
     "no text": [b"Bearer \xff\xfe"],
     "huge": [b"Bearer " + b"x" * 60_000],
@@ -143,6 +197,43 @@ def test_a_wrong_token_is_refused_on_every_path(guarded: TestClient, path: str, 
     assert response.headers["www-authenticate"] == "Bearer"
     assert response.json()["error"]["code"] == "invalid_token"
     assert TOKEN not in response.text
+
+
+@pytest.fixture(scope="module")
+def locked(faq_folder: Path) -> Iterator[Server]:
+    """A server that takes one token."""
+    with serving(faq_folder, env={"PERSONA_SERVER_TOKEN": "one-token", "PERSONA_RATE_LIMIT": "off"}) as server:
+        yield server
+
+
+MALFORMED = [
+    ["Authorization : Bearer one-token"],
+    [" Authorization: Bearer one-token"],
+    ["Authorization: Bearer one-token", "authorization: Bearer one-token"],
+    ["Authorization: Bearer one-", " token"],
+    ["Authorization: Basic x", "AUTHORIZATION: Bearer one-token"],
+    ["Proxy-Authorization: Bearer one-token"],
+    ["X-Authorization: Bearer one-token", "Cookie: Authorization=Bearer one-token"],
+]
+
+
+@pytest.mark.parametrize("lines", MALFORMED)
+def test_a_token_in_a_malformed_header_is_not_taken(locked: Server, lines: list[str]) -> None:
+    known = "GET /openapi.json HTTP/1.1", "Host: localhost"
+    assert locked.send(*known, "aUTHORIZATION:\tbearer one-token ").split()[1] == b"200"
+    assert locked.send(*known, *lines).split()[1] in (b"400", b"401")
+
+
+DETOURS = [
+    *("//healthz", "/./healthz", "/healthz/", "/healthz/../chat", "/healthz%2f..%2fchat", "/healthz;", "/HEALTHZ"),
+    *("/healthz%00", "/healthz%3f", "/healthz%20", "/%2fhealthz", "/%2568ealthz", "http://localhost/healthz", "/헬스"),
+]
+
+
+@pytest.mark.parametrize("path", DETOURS)
+def test_no_other_spelling_of_an_open_path_is_open(locked: Server, path: str) -> None:
+    for method in ("GET", "POST"):
+        assert locked.send(f"{method} {path} HTTP/1.1", "Host: localhost").split()[1] in (b"400", b"401")
 
 
 def test_health_needs_no_token(guarded: TestClient) -> None:
@@ -204,8 +295,8 @@ def guard(received: list[Message], body_timeout_s: float = 30) -> tuple[list[Any
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "path": "/", "client": None, "headers": [(b"host", b"localhost")]}
-    asyncio.run(Guard(app, None, LIMIT, body_timeout_s)(scope, receive, send))
+    scope = {"type": "http", "method": "POST", "path": "/", "client": None, "headers": [(b"host", b"localhost")]}
+    asyncio.run(Guard(app, Policy(max_body_bytes=LIMIT), body_timeout_s)(scope, receive, send))
     return got, sent
 
 

@@ -35,12 +35,12 @@ for line in sys.stdin:
 """
 
 
-def refused(folder: Path, *flags: str, **variables: str) -> str:
-    """What `persona serve` says when it does not start; it must be one line, and the status 1."""
+def refused(folder: Path, *flags: str, status: int = 1, **variables: str) -> str:
+    """What `persona serve` says when it does not start; it must be one line, and the status as given."""
     done = subprocess.run(
         [*PERSONA, "serve", *flags], cwd=folder, env=environment(variables), capture_output=True, check=False
     )
-    assert done.returncode == 1
+    assert done.returncode == status
     assert done.stdout == b""
     (line,) = done.stderr.decode().splitlines()
     return line
@@ -69,8 +69,8 @@ def publish(process: "subprocess.Popen[str]", number: int) -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "", "192.0.2.1", "persona.example", "localhost.example"])
 def test_an_address_others_can_reach_needs_a_token(tmp_path: Path, host: str) -> None:
-    line = refused(tmp_path, "--host", host, "--token", "")
-    assert line.startswith(f"persona: {host!r} can be reached from other machines: give --token")
+    line = refused(tmp_path, "--host", host, "--token", "", status=2)
+    assert line.startswith(f"persona: {host!r} can be reached from other machines: set PERSONA_SERVER_TOKEN")
 
 
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:
@@ -93,17 +93,44 @@ def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 
 def test_the_refusal_is_in_korean_under_a_korean_locale(tmp_path: Path) -> None:
-    assert "다른 컴퓨터에서도 닿습니다" in refused(tmp_path, "--host", "0.0.0.0", LC_ALL="ko_KR.UTF-8")
+    assert "다른 컴퓨터에서도 닿습니다" in refused(tmp_path, "--host", "0.0.0.0", status=2, LC_ALL="ko_KR.UTF-8")
 
 
-def test_one_line_says_where_and_how_it_answers(
+def after_panel(server: Server) -> list[str]:
+    """What a server wrote after its panel, whose rows are indented."""
+    return [line for line in server.written().splitlines()[1:] if not line.startswith("  ")]
+
+
+def test_a_panel_says_where_and_how_it_answers(
     faq_folder: Path, stub_model: StubModel, start_server: StartServer
 ) -> None:
-    for variables, how in (({}, "recorded words only"), ({"PERSONA_MODEL": "stub"}, "stub")):
-        server = start_server(faq_folder, OPENAI_BASE_URL=stub_model.base_url if variables else "", **variables)
-        assert server.get("/healthz").status_code == 200
-        server.end()
-        assert server.written() == f"persona answers at {server.url} from vector_store ({how})\n"
+    quiet = start_server(faq_folder, "--db", "vector_store", "--db", "nothing")
+    assert quiet.get("/healthz").status_code == 200
+    quiet.end()
+    assert quiet.written().splitlines() == [
+        f"persona answers at {quiet.url}",
+        f"  page     {quiet.url}/",
+        "  store    vector_store: nobody named, 4 chunks, embedding on this machine; no text leaves it",
+        "  store    nothing has been ingested into 'nothing' yet: run `persona ingest FOLDER`",
+        "  answers  recorded words only; for a caller with a key of their own, 'gpt-5.4-mini' at api.openai.com",
+        "  token    not needed: this machine alone is answered",
+        "  limits   each caller as often as they like, 64 answers at once, 1 MB a request",
+    ]
+    known = {"OPENAI_BASE_URL": stub_model.base_url.replace("//", "//user:secret@"), "PERSONA_MODEL": "stub"}
+    tokens = {
+        "PERSONA_SERVER_TOKEN": "one-of-two,two-of-two",
+        "PERSONA_RATE_LIMIT": "7/second",
+        "LC_ALL": "ko_KR.UTF-8",
+    }
+    open_ = start_server(faq_folder, "--host", "0.0.0.0", **known, **tokens)
+    open_.end()
+    said = open_.written()
+    assert f"  화면    http://127.0.0.1:{open_.port}/\n" in said
+    assert f"'stub' 모델이 씁니다. 질문과 구절이 {stub_model.base_url.split('/')[2]}에 전송됩니다" in said
+    assert "필요함: PERSONA_SERVER_TOKEN (ask); PERSONA_SERVER_TOKEN (ask)" in said
+    assert "7/second" in said
+    assert "secret" not in said
+    assert "of-two" not in said
 
 
 def test_a_server_without_a_store_starts_and_says_what_to_do(tmp_path: Path, start_server: StartServer) -> None:
@@ -111,7 +138,7 @@ def test_a_server_without_a_store_starts_and_says_what_to_do(tmp_path: Path, sta
     assert server.post({"prompt": ASKED}).status_code == 404
     make_store(tmp_path / "vector_store")
     assert server.post({"prompt": ASKED}).json()["output"] == RECORDED
-    assert "run `persona ingest FOLDER`" in server.written().splitlines()[1]
+    assert "run `persona ingest FOLDER`" in after_panel(server)[0]
 
 
 @pytest.mark.parametrize("flags", [[], ["--workers", "2"], ["--reload"]], ids=["one", "two", "reload"])
@@ -122,14 +149,14 @@ def test_it_ends_at_once_when_told_to(faq_folder: Path, start_server: StartServe
     assert server.end(signal.SIGTERM) == 0
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", server.port))
-    assert len(server.written().splitlines()) == 1 + ("--reload" in flags)
+    assert len(after_panel(server)) == ("--reload" in flags)
 
 
 def test_ctrl_c_ends_it_with_the_status_of_an_interruption(faq_folder: Path, start_server: StartServer) -> None:
     server = start_server(faq_folder)
     assert server.get("/healthz").status_code == 200
     assert server.end(signal.SIGINT) == 130
-    assert server.written().splitlines()[1:] == ["persona: interrupted"]
+    assert after_panel(server) == ["persona: interrupted"]
 
 
 def test_it_can_be_ended_while_it_starts(faq_folder: Path, start_server: StartServer) -> None:
@@ -186,6 +213,16 @@ def test_with_a_token_it_answers_on_every_address(faq_folder: Path, start_server
     assert requests.post(url, json={"prompt": ASKED}, headers=headers, timeout=60).json()["output"] == RECORDED
     server.end()
     assert TOKEN not in server.written()
+
+
+def test_insecure_answers_on_every_address_and_says_so(faq_folder: Path, start_server: StartServer) -> None:
+    server = start_server(faq_folder, "--host", "0.0.0.0", "--insecure")
+    url = f"http://127.0.0.1:{server.port}/chat"
+    headers = {"Host": "persona.example"}
+    assert requests.post(url, json={"prompt": ASKED}, headers=headers, timeout=60).json()["output"] == RECORDED
+    server.end()
+    assert "NOT needed: whoever reaches this address may ask (--insecure)" in server.written()
+    assert "120/minute" in server.written()
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.2", "::1"])

@@ -17,6 +17,7 @@ BOUNDS = {
     "PERSONA_MODEL_TIMEOUT_S": ("0.1", "3600", "0", "3601"),
     "PERSONA_MAX_ANSWER_TOKENS": ("16", "100000", "15", "100001"),
     "PERSONA_CONTEXT_TOKENS": ("1000", "2000000", "999", "2000001"),
+    "PERSONA_MAX_ANSWERS": ("1", "10000", "0", "10001"),
     "PERSONA_MAX_BODY_BYTES": ("1000", "1000000000", "999", "-1"),
 }
 """Variable → least and highest value taken, and one beyond each."""

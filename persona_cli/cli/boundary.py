@@ -65,7 +65,7 @@ def _log(error: Exception) -> Path:
 
     text = SECRET.sub(r"\1***", "".join(traceback.format_exception(error)))
     for name in ("OPENAI_API_KEY", "PERSONA_SERVER_TOKEN"):
-        if secret := os.environ.get(name):
+        for secret in filter(None, map(str.strip, os.environ.get(name, "").split(","))):
             text = text.replace(secret, "***")
     name = f"bug-{datetime.now(UTC):%Y%m%d-%H%M%S}-{os.getpid()}.log"
     for folder in (state_folder(), Path(tempfile.gettempdir())):

@@ -55,8 +55,8 @@ def serve(
     if policy.is_local and not is_this_machine(host):
         complain(
             say(
-                "{host!r} can be reached from other machines: set PERSONA_SERVER_TOKEN (or give --token) to serve there,"
-                " or --insecure to let everybody ask",
+                "{host!r} can be reached from other machines: set PERSONA_SERVER_TOKEN (or give --token) to serve"
+                " there, or --insecure to let everybody ask",
                 host=host,
             )
         )
@@ -118,7 +118,7 @@ def _describe(root: Path, settings: "Settings") -> str:
         finally:
             store.close()
     except PersonaError as error:
-        return f"{root}: {say(error.template, **error.values)}"
+        return say(error.template, **error.values)
     return say("{db}: {name}, {chunks} chunks, {embedding}", db=root, name=name, chunks=chunks, embedding=embedding)
 
 
@@ -130,7 +130,7 @@ def _answers(settings: "Settings") -> str:
     known = {"model": settings.model or DEFAULT_MODEL, "endpoint": address.netloc.rpartition("@")[2]}
     if settings.has_model:
         return say("{model!r} words them: questions and passages are sent to {endpoint}", **known)
-    return say("recorded words only; a caller who sends a key of their own has {model!r} at {endpoint} asked", **known)
+    return say("recorded words only; for a caller with a key of their own, {model!r} at {endpoint}", **known)
 
 
 def _callers(policy: "Policy") -> str:

@@ -11,8 +11,7 @@ from fastapi import FastAPI
 from persona_cli import __version__
 from persona_cli.errors import PersonaError
 from persona_cli.language import say
-from persona_cli.server import blog, failures, ops
-from persona_cli.server.guard import Guard
+from persona_cli.server import blog, failures, guard, openai, ops
 from persona_cli.server.stores import Stores
 from persona_cli.settings import Settings, load_settings
 
@@ -49,8 +48,8 @@ def create_app(settings: Settings | None = None, roots: Sequence[Path] = ()) -> 
         redoc_url=None,
     )
     app.include_router(blog.router(stores))
+    app.include_router(openai.router(stores))
     app.include_router(ops.router())
     failures.install(app)
-    token = settings.server_token.get_secret_value() if settings.server_token else None
-    app.add_middleware(Guard, token=token, max_body_bytes=settings.max_body_bytes)
+    guard.install(app, settings)
     return app

@@ -32,7 +32,7 @@ STATUS: dict[type[errors.PersonaError], int] = {
     errors.ModelUnavailable: 504,
 }
 """Status of each kind of failure; one that is not listed has that of the kind above it."""
-RETRY_AFTER_S = {503: "5"}
+RETRY_AFTER_S = {429: "5", 503: "5"}
 PATHS = ("db", "folder")
 """Values of failures that are paths on the server, of which callers see the last part."""
 
@@ -53,7 +53,7 @@ class FailureBody(BaseModel):
 
 
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    status: {"model": FailureBody} for status in (400, 401, 403, 404, 408, 413, 415, 422, 500, 502, 503, 504)
+    status: {"model": FailureBody} for status in (400, 401, 403, 404, 408, 413, 415, 422, 429, 500, 502, 503, 504)
 }
 
 
@@ -78,25 +78,40 @@ def status_of(error: errors.PersonaError) -> int:
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
-async def _known(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, errors.PersonaError)
-    status = status_of(error)
+def known(error: errors.PersonaError, status: int | None = None, param: str | None = None) -> JSONResponse:
+    """A known failure as a response; the status is the table's unless another is given."""
+    status = status or status_of(error)
     if status >= 500:
         log.warning("%s", say(error.template, **error.values))
     values = {name: Path(value).name if name in PATHS else value for name, value in error.values.items()}
     code = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
-    return respond(status, error.template.format(**values), code)
+    return respond(status, error.template.format(**values), code, param)
 
 
-async def _invalid(_request: Request, error: Exception) -> JSONResponse:
-    assert isinstance(error, RequestValidationError)
+def invalid(error: RequestValidationError, status: int = 422) -> JSONResponse:
+    """What is wrong with a request as a response."""
     first = error.errors()[0]
     param = ".".join(str(part) for part in first["loc"] if part != "body") or None
     if first["type"] == "json_invalid":
         return respond(400, "the body is not JSON", "invalid_json")
     if isinstance(error.body, bytes):  # left unread, because of its content type
         return respond(415, "send JSON, with the header Content-Type: application/json", "invalid_content_type")
-    return respond(422, f"{param or 'the body'}: {first['msg']}", "invalid_value", param)
+    return respond(status, f"{param or 'the body'}: {first['msg']}", "invalid_value", param)
+
+
+def bug() -> JSONResponse:
+    """A failure that is not known as a response."""
+    return respond(500, "the server has a bug; its log tells more", "bug")
+
+
+async def _known(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, errors.PersonaError)
+    return known(error)
+
+
+async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    return invalid(error)
 
 
 async def _http(_request: Request, error: Exception) -> JSONResponse:
@@ -107,4 +122,4 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
 
 
 async def _bug(_request: Request, _error: Exception) -> JSONResponse:
-    return respond(500, "the server has a bug; its log tells more", "bug")  # Starlette raises it again, for the log
+    return bug()  # Starlette raises it again, for the log

@@ -1,4 +1,4 @@
-"""Running the application: a socket, one process or several, a line that says where."""
+"""Running the application: a socket, one process or several, a panel that says where and how it answers."""
 
 import os
 import signal
@@ -13,9 +13,7 @@ import uvicorn
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from persona_cli.errors import SettingsError
-from persona_cli.language import say
 from persona_cli.server.app import create_app
-from persona_cli.server.guard import is_this_machine
 from persona_cli.settings import Settings
 
 GRACE_S = 8
@@ -35,17 +33,15 @@ def run(
 ) -> None:
     """Serve until told to stop.
 
+    Args:
+        announce: called with the address once it is taken, before anything is answered there.
+
     Raises:
-        SettingsError: the address cannot be had, or it can be reached from elsewhere and there is no token.
+        SettingsError: the address cannot be had.
     """
-    if not settings.server_token and not is_this_machine(host):
-        raise SettingsError(
-            "{host!r} can be reached from other machines: give --token (or PERSONA_SERVER_TOKEN) to serve there",
-            host=host,
-        )
     listening = _listen(host, port)
     signal.signal(signal.SIGTERM, _end)
-    announce(_greeting(settings, roots, host, listening.getsockname()[1]))
+    announce(_place(host, listening.getsockname()[1]))
     config = _config(settings, roots, workers, reload)
     server = uvicorn.Server(config)
     with listening:
@@ -70,16 +66,13 @@ def _config(settings: Settings, roots: Sequence[Path], workers: int, reload: boo
         log_level="warning",
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # whom a proxy may speak for is the guard's to know
         timeout_graceful_shutdown=GRACE_S,
     )
 
 
-def _greeting(settings: Settings, roots: Sequence[Path], host: str, port: int) -> str:
-    place = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-    how = settings.model or say("a language model") if settings.has_model else say("recorded words only")
-    return say(
-        "persona answers at {place} from {stores} ({how})", place=place, stores=", ".join(map(str, roots)), how=how
-    )
+def _place(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _end(*_: object) -> None:

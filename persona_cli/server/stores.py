@@ -30,8 +30,19 @@ class Stores:
         """
         path = _real(db_path) if db_path else self._roots[0]
         if path not in self._chatbots:
-            self._chatbots[path] = self._chatbot(path)
+            self._chatbots.setdefault(path, self._chatbot(path))  # threads look for personas meanwhile
         return self._chatbots[path]
+
+    def served(self) -> list[PersonaChatbot]:
+        """The chatbots of the stores there are now: of the roots, and of those directly below them."""
+        folders = [folder for root in self._roots for folder in (root, *_below(root))]
+        found: dict[PersonaChatbot, None] = {}
+        for folder in folders:
+            with suppress(StoreForbidden):  # no store, or a link that leads elsewhere
+                chatbot = self.find(str(folder))
+                if chatbot.has_store:
+                    found[chatbot] = None
+        return list(found)
 
     async def aclose(self) -> None:
         """Let go of the models' connections."""
@@ -45,6 +56,13 @@ class Stores:
                 if path in self._roots or chatbot.has_store:
                     return chatbot
         raise StoreForbidden("this server does not serve that db_path: leave it out, or name a store it serves")
+
+
+def _below(root: Path) -> list[Path]:
+    """The folders in a folder; none where it cannot be looked into."""
+    with suppress(OSError), os.scandir(root) as entries:
+        return sorted(Path(entry) for entry in entries if entry.is_dir())
+    return []
 
 
 def _real(db_path: str) -> Path:
