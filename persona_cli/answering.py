@@ -30,7 +30,7 @@ from persona_cli.quoting import nearest_words, quote, retell, versions
 from persona_cli.retrieval import Retrieval, distinct
 from persona_cli.smalltalk import Kind
 
-NEAR_MISS_SUPPORT = 0.1
+NEAR_MISS_SUPPORT = 0.15
 """Support from which a refusal offers the nearest thing that was said."""
 
 
@@ -165,6 +165,14 @@ async def told(turn: Turn, notice: str | None = None) -> AsyncGenerator[str | An
     turn.speak()
     yield output
     yield turn.answer(output, "generated", [], answerable=bool(before), notice=notice)
+
+
+async def introduced(turn: Turn, name: str, description: str) -> AsyncGenerator[str | Answer]:
+    """Who the person is, as far as the profile says."""
+    output = f"{phrases.small_talk('who', turn.question, name or None, turn.register)} {description}".strip()
+    turn.speak()
+    yield output
+    yield turn.answer(output, "generated", [], answerable=bool(description))
 
 
 def said_at_once(output: str, mode: Mode, start: float) -> Answer:

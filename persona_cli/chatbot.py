@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from pydantic import SecretStr
 
 from persona_cli import assembly, conversation, prompts
-from persona_cli.answering import Reply, Turn, quoted, refused, said_at_once, small_talk, told
+from persona_cli.answering import Reply, Turn, introduced, quoted, refused, said_at_once, small_talk, told
 from persona_cli.budget import shorten
 from persona_cli.errors import ModelBusy, ModelError, ModelUnavailable, QuestionError, SessionUnknown
 from persona_cli.grounding import bearing_out
@@ -197,9 +197,10 @@ class PersonaChatbot:
         """The pieces of the answer, then the whole of it."""
         question, api_key = asking.question, asking.api_key
         answer: Answer | None = None
+        kind = kind_of(question)
         if identity.avoids(question):
             answer = said_at_once(avoided(question, identity.register), "refused", asking.start)
-        elif kind := kind_of(question):
+        elif kind and kind != "who":
             greeting = identity.profile.greeting
             register = await asyncio.to_thread(lambda: identity.register)
             answer = small_talk(kind, question, identity.name, register, greeting, asking.start)
@@ -238,6 +239,8 @@ class PersonaChatbot:
             turn.address = identity.profile.address
         if turn.is_talk:
             parts = self._generated(turn, identity, record, asking.note) if has_model else told(turn)
+        elif kind == "who" and not (supported and (has_model or turn.is_recorded(asked))):
+            parts = introduced(turn, identity.name, identity.profile.description)
         elif not supported:
             parts = refused(turn)
         elif has_model and not (self._is_verbatim(identity) and turn.is_recorded(asked)):

@@ -18,18 +18,21 @@ SMALL_TALK: dict[Register, dict[Kind, str]] = {
         "thanks": "저도 감사합니다. 더 궁금한 것이 있으면 또 물어보십시오.",
         "farewell": "이야기 나눠서 즐거웠습니다. 궁금한 것이 생기면 언제든 다시 물어보십시오.",
         "laughter": "저도 웃음이 납니다. 궁금한 것이 있으면 물어보십시오.",
+        "apology": "괜찮습니다. 궁금한 것이 있으면 물어보십시오.",
     },
     "haeyo": {
         "greeting": "안녕하세요, 반가워요! 궁금한 게 있으면 편하게 물어보세요.",
         "thanks": "저도 고마워요. 더 궁금한 게 있으면 또 물어보세요.",
         "farewell": "이야기 나눠서 즐거웠어요. 궁금한 게 생기면 언제든 다시 물어보세요.",
         "laughter": "저도 웃음이 나네요. 궁금한 게 있으면 물어보세요.",
+        "apology": "괜찮아요. 궁금한 게 있으면 물어보세요.",
     },
     "banmal": {
         "greeting": "안녕, 반가워! 궁금한 거 있으면 편하게 물어봐.",
         "thanks": "나도 고마워. 더 궁금한 거 있으면 또 물어봐.",
         "farewell": "얘기해서 즐거웠어. 궁금한 거 생기면 언제든 또 물어봐.",
         "laughter": "나도 웃기다. 궁금한 거 있으면 물어봐.",
+        "apology": "괜찮아. 궁금한 거 있으면 물어봐.",
     },
 }
 ENGLISH_SMALL_TALK: dict[Kind, str] = {
@@ -37,6 +40,7 @@ ENGLISH_SMALL_TALK: dict[Kind, str] = {
     "thanks": "You're welcome. Ask me more whenever you like.",
     "farewell": "Goodbye, it was good talking. I'm here when you want to ask me something.",
     "laughter": "That makes me smile too. Ask me anything you like.",
+    "apology": "No harm done. Ask me anything you like.",
 }
 ABOUT_BOT: dict[Register, str] = {
     # 의 and 본인 go with any name, whatever it ends in
@@ -73,10 +77,10 @@ def small_talk(kind: Kind, question: str, name: str | None, register: Register) 
         name: the person's, where it is known.
     """
     if _is_korean(question):
-        if kind == "about_bot":
+        if kind in ("about_bot", "who"):
             return ABOUT_BOT[register].format(who=name or "이 사람")
         return SMALL_TALK[register][kind]
-    if kind == "about_bot":
+    if kind in ("about_bot", "who"):
         who = name or "the person"
         return f"I'm not {who} in person but a model made from recorded words of {who}. Ask me about what is in them."
     return ENGLISH_SMALL_TALK[kind]
@@ -125,13 +129,14 @@ def disclose(question: str, name: str | None, sources: Sequence[str], own: str =
     named = ", ".join(sources[:SOURCES_NAMED])
     if more := len(sources) - SOURCES_NAMED:
         named += (f" 외 {more}개" if korean else f" and {more} more") if more > 0 else ""
+    of = f" ({named})" if named else ""
     if own.strip():
         text = own.strip().replace("{name}", name or ("이 사람" if korean else "the person"))
-        return text.replace("{sources}", named) if "{sources}" in text else f"{text} ({named})"
+        return text.replace("{sources}", named) if "{sources}" in text else f"{text}{of}"
     if korean:
-        return f"{name or '이 사람'} 본인이 아니라, 기록된 말({named})로 만든 모델의 답이에요."
+        return f"{name or '이 사람'} 본인이 아니라, 기록된 말{of.strip()}로 만든 모델의 답이에요."
     who = name or "the person"
-    return f"A model of {who}, made from recorded words ({named}), is answering, not {who} in person."
+    return f"A model of {who}, made from recorded words{of}, is answering, not {who} in person."
 
 
 def _is_korean(question: str) -> bool:

@@ -72,6 +72,8 @@ class Settings(BaseSettings):
     )
     max_answers: int = Field(64, ge=1, le=10_000, description="answers the server gives at once")
     max_body_bytes: int = Field(1_000_000, ge=1_000, description="largest request body the server takes, in bytes")
+    log_format: str = Field("text", pattern="^(text|json)$", description="lines of the server's log: text, or json")
+    log_prompts: bool = Field(False, description="write questions and answers into the server's log")
 
     @property
     def answer_tokens(self) -> int:

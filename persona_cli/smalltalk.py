@@ -6,7 +6,8 @@ Only a text that is nothing else counts: a question about the person must never 
 import re
 from typing import Literal
 
-Kind = Literal["greeting", "thanks", "farewell", "laughter", "about_bot"]
+Kind = Literal["greeting", "thanks", "farewell", "laughter", "apology", "about_bot", "who"]
+"""`who` asks who the person is, which they may have been asked on record as well."""
 
 MAX_LENGTH = 80
 """Characters; a longer text says something."""
@@ -29,7 +30,14 @@ WORDS: list[tuple[Kind, str]] = [
         "|hello+|helo|hey+|heya|hiya|howdy|yo|sup"
         "|was+up|what'?s up|greetings|good (?:morning|afternoon|evening|day)|morning|(?:nice|good|great"
         "|pleased|lovely) to meet you"
-        "|long time no see|happy new year|merry christmas",
+        "|long time no see|happy new year|merry christmas|잘 ?(?:지내(?:요|세요|시죠|셨어요|셨나요|니|냐)?|지냈어요?)"
+        "|how are you(?: doing)?(?: today)?|how's it going|how do you do",
+    ),
+    (
+        "apology",
+        "(?:정말|진짜|너무)? ?(?:미안(?:해|해요|합니다)?|죄송(?:해요|합니다)?|ㅈㅅ|쏘리)"
+        "|(?:i'?m |i am )?(?:so |very |really )?sorry"
+        "|my apologies|my bad",
     ),
     (
         "thanks",
@@ -39,7 +47,9 @@ WORDS: list[tuple[Kind, str]] = [
         "|many thanks|th(?:an)?x|ty(?:sm|vm)?|cheers|(?:thanks|thank (?:you|u))(?: (?:so much|very much|a lot"
         "|a million|again))?"
         "(?: for (?:the|your|all your) (?:answer|answers|reply|help|time|kind words))?|much appreciated"
-        "|i appreciate it",
+        "|i appreciate it|사랑해요?|사랑합니다|응원(?:해요?|합니다|할게요)|[파화]이팅"
+        "|(?:저 )?(?:완전 )?팬(?:이에요|입니다|이야)"
+        "|i love you|love you|i'm a (?:big |huge )?fan",
     ),
     (
         "farewell",
@@ -54,7 +64,7 @@ WORDS: list[tuple[Kind, str]] = [
     ),
 ]
 PHRASES = [(kind, re.compile(f"(?:{words}){VOCATIVE}(?= |$)")) for kind, words in WORDS]
-ASKED = re.compile("안녕|안뇽|하이|헬로|여보세요|hi|hello|hey|yo|sup|was|what")
+ASKED = re.compile("안녕|안뇽|하이|헬로|여보세요|잘 ?지|hi|hello|hey|yo|sup|was|what|how")
 """Greetings that are often typed with a question mark; "잘 자요?" asks about the person."""
 NAMED = re.compile(
     r"(?i:hi|hello|hey|thanks|thank you|bye|good (?:morning|evening|night)),? (?!Kitty|Jude|Dolly)[A-Z][a-z]+[.!]*"
@@ -87,6 +97,18 @@ ABOUT_BOT = re.compile(
 )
 
 
+WHO = re.compile(
+    "(?:(?:너는?|넌|당신은?|그쪽은?|혹시|근데) ?){0,3}"
+    "(?:누구(?:세요|시죠|십니까|신가요|인가요|예요|에요|야|니|냐|임)"
+    "|(?:이름이?|성함이?) ?(?:뭐|무엇|어떻게)? ?(?:예요|에요|이에요|야|니|죠|인가요|입니까|임|되세요|되시나요)"
+    "|(?:간단한? ?)?자기 ?소개(?: ?(?:좀|한번))?"
+    "(?: ?(?:해 ?(?:줘요?|주세요|주실래요)|부탁(?:해요|드려요|드립니다|합니다)))?"
+    "|(?:어떤|뭐 ?하는|뭐하는) ?(?:사람|분)(?:이에요|이예요|이세요|이야|인가요|이신가요|입니까))"
+    "|who (?:are|r) (?:you|u)|what(?:'s| is) (?:your|ur) name"
+    "|(?:please )?(?:introduce|tell me about) yourself"
+)
+
+
 def kind_of(text: str) -> Kind | None:
     """What kind of small talk a text is, None when any of it is something else."""
     if len(text) > MAX_LENGTH:
@@ -94,6 +116,8 @@ def kind_of(text: str) -> Kind | None:
     bare = " ".join(re.sub(r"[^\w\s?'😀-😆😹😸🤣]", " ", text.lower().replace("’", "'")).split())
     if LAUGHTER.fullmatch(laugh := bare.replace(" ", "").rstrip("?")) and laugh not in ("하", "h", "ha", "he"):
         return "laughter"
+    if WHO.fullmatch(bare.rstrip(" ?")):
+        return "who"
     spoken = re.sub("(?<![ㄱ-ㅎ])[ㅋㅎㅠㅜ]+(?![ㄱ-ㅎ])|[😀-😆😹😸🤣]", " ", bare)
     return _phrases(" ".join(spoken.replace("?", " ? ").split())) or ("greeting" if _is_named_greeting(text) else None)
 

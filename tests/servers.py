@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 SERVE = (*PERSONA, "serve", "--port", "0")
 UVICORN = (sys.executable, "-m", "uvicorn", "--factory", "persona_cli.server:create_app", "--port", "0")
-ADDRESS = re.compile(r"(http://\S+:\d+)\s")
+ADDRESS = re.compile(r'(http://[^\s"]+:\d+)[\s"]')
 ENDS_WITHIN_S = 20
 """More than the server grants answers that are under way."""
 ASKED = "유퀴즈 출연 후 아쉬웠던 점?"

@@ -104,8 +104,9 @@ def test_a_question_without_a_question_mark_is_still_one(text: str) -> None:
         "my " * 1_300,
         "니." * 2_000,
         "i " * 2_000,
-    ]
-    + ["before " * 600, "내가나" * 1_300],
+        "before " * 600,
+        "내가나" * 1_300,
+    ],
     ids=lambda text: text[:6],
 )
 def test_no_text_takes_long(text: str) -> None:

@@ -112,6 +112,13 @@ def test_topics_to_avoid_are_avoided_whatever_was_recorded(store: Path) -> None:
     assert answer.output == "그 이야기는 하지 않기로 했어요. 다른 걸 물어봐 주세요."
 
 
+@pytest.mark.parametrize("question", ["누구세요?", "자기소개 부탁드려요"])
+def test_who_the_person_is_stands_in_the_profile(store: Path, question: str) -> None:
+    answer = bot(store).ask(question)
+    assert answer.output.startswith("저는 박자두 본인이 아니라, 기록된 박자두의 말로 만든 모델이에요.")
+    assert answer.output.endswith("밤 아홉 시에 방송하는 사람")
+
+
 def test_a_refusal_is_in_the_persons_manner(store: Path) -> None:
     catalog = Catalog(store)
     catalog.set_assets({"persona.toml": (PROFILE + '[voice]\nregister = "banmal"\n').encode()})

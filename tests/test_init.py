@@ -138,7 +138,7 @@ def test_what_the_store_shows_is_offered(tmp_path: Path) -> None:
         "my docs",
         answers=[
             ("called? [박자두] ", line("반박자두루미")),
-            ("by another name? [박자두] ", ENTER),
+            ("by other names? (name, name) [박자두] ", ENTER),
             ("do they speak (ko, en, …)? [ko] ", line("-")),
             ("talk with? ", ENTER),
             ("in a line? ", ENTER),
@@ -187,9 +187,9 @@ def test_a_file_that_is_there_is_written_over_only_by_force(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(("key", "expected"), [(CTRL_C, INTERRUPTED), (CTRL_D, FAILED)])
 def test_who_leaves_the_questions_leaves_no_file(tmp_path: Path, key: bytes, expected: int) -> None:
-    answers = [("called? ", line("박자두")), ("by another name? ", key)]
+    answers = [("called? ", line("박자두")), ("by other names? (name, name) ", key)]
     if key == CTRL_C:
-        answers[1:] = [("by another name? ", "자두".encode()), ("자두", key)]
+        answers[1:] = [("by other names? (name, name) ", "자두".encode()), ("자두", key)]
     status, shown = on_terminal("init", answers=answers, cwd=tmp_path)
     assert status == expected
     assert "Traceback" not in shown

@@ -68,7 +68,7 @@ def test_the_locator_leads_to_the_words(home: Path) -> None:
 
 def test_a_question_about_nothing_that_was_said_is_refused_in_its_language(home: Path) -> None:
     for question, begins in (
-        ("양자역학의 불확정성 원리를 설명해 줘", "지각생 여러분, 그건 제가"),
+        ("양자역학의 불확정성 원리를 설명해 줘", "지각생님, 그건 제가"),
         ("Explain the Treaty of Westphalia", "I have not"),
     ):
         answer = json.loads(persona("ask", question, "--json", cwd=home).stdout)

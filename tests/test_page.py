@@ -1,16 +1,19 @@
 """The chat page in a real Chromium, against a real server."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
+from persona_cli.catalog import Catalog
 from persona_cli.models import Chunk
 from tests.parts import needs
-from tests.servers import ASKED, RECORDED, Server, StartServer
+from tests.servers import ASKED, RECORDED, Server, StartServer, serving
 from tests.stores import make_store
 from tests.stub_model import StubModel
 
@@ -27,7 +30,12 @@ ATTACKS = [
     "</p></blockquote><iframe srcdoc=\"<script>parent.ran='iframe'</script>\"></iframe>",
     "<a href=\"javascript:window.ran='link'\">고양이</a> <style>*{display:none}</style>",
     "![고양이](http://192.0.2.1/x.png) [고양이](javascript:window.ran='md') {{constructor.constructor('ran=1')()}}",
+    "<math><mtext><img src=x onerror=\"window.ran='math'\"></mtext></math> 고양이",
+    "<details open ontoggle=\"window.ran='toggle'\"><input autofocus onfocus=\"window.ran='focus'\">",
+    "&lt;img src=x onerror=window.ran='entity'&gt; \\u003cscript\\u003ewindow.ran='escape'\\u003c/script\\u003e",
+    "'\"--></style></title></textarea><template><script>window.ran='template'</script></template>",
 ]
+FORBIDDEN = "img, script, svg, iframe, a, style, math, details[ontoggle], input, template"
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +99,7 @@ def test_a_question_in_korean_gets_its_answer_with_the_source_to_open(page: Page
     answer.get_by_text("출처 1개").click()
     expect(answer.locator("blockquote")).to_be_visible()
     expect(answer.locator("blockquote")).to_contain_text("유퀴즈하고 아쉬웠던 점은 무엇인가요?")
+    expect(answer.locator("mark").filter(has_text="템포대로")).to_be_visible()
     expect(answer.locator(".place")).to_contain_text("faq.txt")
     expect(answer.locator(".place")).to_contain_text("line 1 · 2024-03-05")
     expect(page.locator(".question")).to_contain_text(ASKED)
@@ -208,7 +217,7 @@ def test_markup_in_a_store_stays_text(page: Page, start_server: StartServer, tmp
         expect(answer.locator("blockquote")).to_be_visible()
     text = page.locator("#log").inner_text()
     assert all(attack in text for attack in ATTACKS)
-    assert page.locator("#log").locator("img, script, svg, iframe, a, style").count() == 0
+    assert page.locator("#log").locator(FORBIDDEN).count() == 0
     assert page.evaluate("window.ran") is None
 
 
@@ -219,7 +228,7 @@ def test_markup_in_a_models_answer_stays_text(
     page.goto(start_server(faq_folder, OPENAI_BASE_URL=stub_model.base_url, PERSONA_MODEL="stub").url)
     ask(page, ASKED)
     expect(page.locator(".answer.generated > .words")).to_have_text(stub_model.answer)
-    assert page.locator("#log").locator("img, script, svg, iframe, a, style").count() == 0
+    assert page.locator("#log").locator(FORBIDDEN).count() == 0
     assert page.evaluate("window.ran") is None
 
 
@@ -267,3 +276,205 @@ def test_the_page_cannot_be_framed(page: Page, complaints: list[str], quoting: S
         page.evaluate("(url) => { document.body.innerHTML = `<iframe src='${url}'></iframe>` }", quoting.url)
     assert page.frames[-1].locator("#ask").count() == 0
     complaints.clear()
+
+
+GREETING = "어서 와요. **천천히** 물어봐요."
+SUGGESTED = ["고양이 이름이 뭐예요?", "방송은 언제 하나요?"]
+SAID = "화요일, 목요일, 토요일 밤 아홉 시에 켜요. 2031년부터는 *산책*도 해요."
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
+
+
+@pytest.fixture(scope="module")
+def stub(add_stub_model: Callable[[], StubModel]) -> StubModel:
+    return add_stub_model()
+
+
+@pytest.fixture(scope="module")
+def two(stub: StubModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serves 박자두, who greets and suggests, and Wren; the model behind them takes its time."""
+    folder = tmp_path_factory.mktemp("two")
+    named = {"name": "박자두", "language": "ko", "greeting": GREETING, "questions": SUGGESTED}
+    for name, profile in {"one": named, "two": {"name": "Wren Halloway"}}.items():
+        make_store(folder / name)
+        name_persona(folder / name, profile)
+    environment = {"OPENAI_BASE_URL": stub.base_url, "PERSONA_MODEL": "slow"}
+    with serving(folder, "--db", "one", "--db", "two", env=environment) as server:
+        yield server
+
+
+@pytest.fixture
+def slow(stub: StubModel) -> StubModel:
+    """The model behind `two`, which answers at once until a test says otherwise."""
+    stub.answer, stub.token_delay_s, stub.cancelled = SAID, 0, 0
+    stub.requests.clear()
+    return stub
+
+
+def name_persona(store: Path, profile: dict[str, Any]) -> None:
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in profile.items()]
+    Catalog(store).set_assets({"persona.toml": "\n".join(lines).encode()})
+
+
+def serious(page: Page) -> list[str]:
+    """What axe-core finds serious on a page, as it is now."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")["violations"]
+    return [
+        f"{violation['id']}: {node['html']}"
+        for violation in found
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
+
+
+def test_an_answer_in_korean_comes_piece_by_piece_and_is_then_whole(page: Page, two: Server, slow: StubModel) -> None:
+    slow.token_delay_s = 0.1
+    page.goto(two.url)
+    ask(page, "방송은 언제 켜요?")
+    draft = page.locator(".answer.draft")
+    expect(draft).to_have_attribute("aria-live", "off")
+    expect(draft).to_contain_text("화요일, 목요일")
+    assert "산책" not in draft.inner_text()
+    answer = page.locator(".answer.generated")
+    expect(answer.locator("> .words")).to_have_text(SAID.replace("*", ""))
+    expect(answer.locator("em")).to_have_text("산책")
+    expect(draft).to_have_count(0)
+    expect(answer.locator(".disclosure")).to_contain_text("박자두 본인이 아니라")
+    expect(answer.locator(".unborne")).to_have_text("2031년")
+    expect(page.get_by_role("textbox")).to_be_focused()
+    answer.locator("summary").click()
+    expect(answer.locator("mark").filter(has_text="목요일")).to_be_visible()
+
+
+def test_stop_in_mid_stream_keeps_what_came_and_can_be_asked_again(page: Page, two: Server, slow: StubModel) -> None:
+    slow.token_delay_s = 0.15
+    page.goto(two.url)
+    ask(page, "방송은 언제 켜요?")
+    expect(page.locator(".answer.draft")).to_contain_text("화요일")
+    page.keyboard.press("Escape")
+    expect(page.locator(".failure")).to_contain_text("멈췄어요.")
+    expect(page.locator(".answer.draft")).to_contain_text("화요일")
+    while not slow.cancelled:
+        page.wait_for_timeout(20)
+    slow.token_delay_s = 0
+    page.get_by_role("button", name="다시 물어보기").click()
+    expect(page.locator(".answer.generated")).to_contain_text("산책")
+
+
+def test_a_reload_finds_the_session_and_a_new_conversation_leaves_it(page: Page, two: Server, slow: StubModel) -> None:
+    page.goto(two.url)
+    ask(page, "방송은 언제 켜요?")
+    expect(page.locator(".answer.generated")).to_contain_text("산책")
+    page.reload()
+    expect(page.locator(".question")).to_contain_text("방송은 언제 켜요?")
+    expect(page.locator(".answer.generated")).to_contain_text("산책")
+    expect(page.locator(".sources")).to_be_visible()
+    ask(page, "고양이 이름이 뭐예요?")
+    expect(page.locator(".answer.generated")).to_have_count(2)
+    expect(page.locator(".disclosure")).to_have_count(0)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="대화 저장").click()
+    saved = download.value.path().read_text(encoding="utf-8")
+    assert "> 방송은 언제 켜요?" in saved
+    assert "1. faq.txt · line" in saved
+    page.get_by_role("button", name="새 대화").click()
+    expect(page.locator(".question")).to_have_count(0)
+    page.reload()
+    expect(page.get_by_role("heading")).to_have_text("박자두에게 무엇이 궁금하세요?")
+    expect(page.locator(".question")).to_have_count(0)
+
+
+def test_each_persona_has_its_own_greeting_and_sessions(page: Page, two: Server, slow: StubModel) -> None:
+    page.goto(two.url)
+    expect(page.locator("#greeting")).to_have_text(GREETING)
+    expect(page.locator("#notice")).to_contain_text("박자두 본인이 아니라")
+    ask(page, "방송은 언제 켜요?")
+    expect(page.locator(".answer.generated")).to_be_visible()
+    page.get_by_role("combobox", name="답하는 사람").select_option("Wren Halloway")
+    expect(page.locator(".answer")).to_have_count(0)
+    expect(page.get_by_role("heading")).to_have_text("Wren Halloway에게 무엇이 궁금하세요?")
+    expect(page.locator("#greeting")).to_be_hidden()
+    page.get_by_role("button", name="EN").click()
+    expect(page.get_by_role("heading")).to_have_text("What would you like to ask Wren Halloway?")
+    expect(page.locator("#notice")).to_contain_text("A model of Wren Halloway")
+    ask(page, "When does the bakery matter to the studio?")
+    expect(page.locator(".answer")).to_be_visible()
+    page.get_by_role("combobox").select_option("박자두")
+    expect(page.locator(".question")).to_have_count(1)
+    expect(page.locator(".question")).to_contain_text("방송은 언제 켜요?")
+    page.reload()
+    expect(page.get_by_role("combobox")).to_have_value("박자두")
+    expect(page.locator(".question")).to_contain_text("방송은 언제 켜요?")
+
+
+def test_all_can_be_reached_by_keyboard(page: Page, two: Server, slow: StubModel) -> None:
+    def reach(name: str) -> None:
+        for _ in range(12):
+            page.keyboard.press("Tab")
+            focused = page.locator("button:focus, summary:focus, blockquote:focus")
+            if focused.count() and name in f"{focused.get_attribute('aria-label')} {focused.inner_text()}":
+                return
+        raise AssertionError(f"no way to {name}")
+
+    page.goto(two.url)
+    expect(page.locator("#questions button")).to_have_text(SUGGESTED)
+    reach(SUGGESTED[1])
+    page.keyboard.press("Enter")
+    expect(page.locator(".question")).to_contain_text(SUGGESTED[1])
+    answer = page.locator(".answer.generated")
+    expect(answer).to_contain_text("산책")
+    expect(page.get_by_role("textbox")).to_be_focused()
+    reach("출처")
+    page.keyboard.press("Enter")
+    expect(answer.locator("blockquote").first).to_be_visible()
+    reach("복사")
+    reach("새 대화")
+    page.keyboard.press("Space")
+    expect(page.locator(".question")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser: Browser, two: Server, slow: StubModel, scheme: Any) -> None:
+    with context_of(browser, color_scheme=scheme, viewport={"width": 360, "height": 740}) as context:
+        page = context.new_page()
+        page.goto(two.url)
+        expect(page.locator("#questions button")).to_have_text(SUGGESTED)
+        assert serious(page) == []
+        assert width(page) == 360
+        ask(page, SUGGESTED[1])
+        page.locator(".sources summary").click()
+        expect(page.locator("blockquote").first).to_be_visible()
+        assert serious(page) == []
+        assert width(page) == 360
+
+
+def test_markup_in_a_persona_stays_text(page: Page, start_server: StartServer, tmp_path: Path) -> None:
+    for name, attack in {"one": ATTACKS[0], "two": ATTACKS[2]}.items():
+        make_store(tmp_path / name)
+        profile = {"name": attack, "greeting": " ".join(ATTACKS), "questions": ATTACKS, "disclosure": attack}
+        name_persona(tmp_path / name, {**profile, "description": attack})
+    page.goto(start_server(tmp_path, "--db", "one", "--db", "two").url)
+    expect(page.locator("#questions button")).to_have_text(ATTACKS)
+    expect(page.locator("#greeting")).to_contain_text(ATTACKS[1])
+    expect(page.locator("#notice")).to_contain_text(ATTACKS[0])
+    page.get_by_role("combobox").select_option(ATTACKS[2])
+    expect(page.get_by_role("heading")).to_contain_text(ATTACKS[2])
+    for attack in ATTACKS:
+        page.get_by_role("button", name=attack, exact=True).click()
+        expect(page.locator(".answer")).to_have_count(1)
+        page.get_by_role("button", name="새 대화").click()
+    assert page.locator("main").locator(FORBIDDEN).count() == 0
+    assert page.evaluate("window.ran") is None
+
+
+def test_a_session_is_shown_to_nobody_else(stub_model: StubModel, faq_folder: Path, start_server: StartServer) -> None:
+    server = start_server(faq_folder, PERSONA_SERVER_TOKEN="first-token-0001,second-token-0002")
+    first, second = ({"Authorization": f"Bearer {name}"} for name in ("first-token-0001", "second-token-0002"))
+    session = server.post({"prompt": ASKED, "session_id": "new"}, headers=first).json()["session_id"]
+    told = server.get(f"/sessions/{session}", headers=first)
+    assert [turn["question"] for turn in told.json()["turns"]] == [ASKED]
+    assert "owner" not in told.json()
+    assert told.headers["Cache-Control"] == "no-store"
+    assert server.get(f"/sessions/{session}", headers=second).status_code == 404
+    assert server.get(f"/sessions/{session}").status_code == 401
+    assert server.get("/persona?model=nobody", headers=first).status_code == 404

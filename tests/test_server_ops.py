@@ -86,9 +86,10 @@ def test_the_servers_make_is_not_told(quoting: Server) -> None:
 def test_the_description_of_the_protocol_lists_every_status(quoting: Server) -> None:
     description = quoting.get("/openapi.json").json()
     assert description["info"]["title"] == "persona"
-    assert set(description["paths"]) == {"/", "/chat/", "/healthz"}
+    assert set(description["paths"]) >= {"/", "/chat/", "/healthz", "/readyz", "/metrics"}
     chat = description["paths"]["/chat/"]["post"]["responses"]
     assert set(chat) == {"200", *map(str, RESPONSES)}
+    assert set(description["paths"]["/readyz"]["get"]["responses"]) == {"200", "401", "403", "500", "503"}
     assert set(description["paths"]["/healthz"]["get"]["responses"]) == {"200", "401", "403", "500"}
     for operation in (o for path in description["paths"].values() for o in path.values()):
         for status, response in operation["responses"].items():

@@ -97,8 +97,8 @@ def test_the_refusal_is_in_korean_under_a_korean_locale(tmp_path: Path) -> None:
 
 
 def after_panel(server: Server) -> list[str]:
-    """What a server wrote after its panel, whose rows are indented."""
-    return [line for line in server.written().splitlines()[1:] if not line.startswith("  ")]
+    """What a server wrote after its panel, whose rows are indented, without the lines of requests."""
+    return [line for line in server.written().splitlines()[1:] if not re.match(r"  |[-0-9]+ [:0-9]+ [A-Z]+ /", line)]
 
 
 def test_a_panel_says_where_and_how_it_answers(

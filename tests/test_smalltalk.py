@@ -6,6 +6,9 @@ SMALL_TALK: dict[Kind, str] = {
     "greeting": "안녕하세요|안녕하세요?|ㅎㅇ|하이루~|hi there!|Hi Jane!|good morning|안녕하세요 반갑습니다ㅎㅎ",
     "thanks": "감사합니다!!|ㄱㅅ|thx|네 답변 감사합니다 ㅎㅎ|Thank you so much|알려주셔서 감사합니다 선생님",
     "farewell": "ㅂㅇ|잘자요|bye|감사합니다 안녕히 계세요|see you later!",
+    "apology": "미안해요|죄송합니다ㅠㅠ|sorry!|I'm so sorry",
+    "who": "누구세요?|넌 누구야|이름이 뭐예요?|성함이 어떻게 되세요?|자기소개 해주세요|어떤 사람이에요?"
+    "|who are you?|what's your name|tell me about yourself",
     "laughter": "ㅋㅋㅋㅋ|lol|😂|ㅎㅎ|hahaha",
     "about_bot": "너 AI야?|진짜 본인이세요?|안녕하세요 혹시 AI세요?|누가 만들었어요 이 챗봇|널 누가 만들었어?"
     "|are you a bot|is this really you|who made you|Am I talking to a real person?",
@@ -36,7 +39,16 @@ def test_small_talk_is_told_by_its_kind(text: str, kind: Kind) -> None:
             "본인이 직접 쓰신 거예요?",
             "서울 사람이에요?",
         ),
-        *("누구세요?", "챗GPT 써요?", "네", "", "?", "who made the table", "who made you laugh", "who are you?"),
+        *(
+            "누구 좋아하세요?",
+            "챗GPT 써요?",
+            "네",
+            "",
+            "?",
+            "who made the table",
+            "who made you laugh",
+            "who are you fond of?",
+        ),
         *("who trained you?", "hi, do you like bots?", "thanks to whom?", "Hello Kitty", "are you a real doctor?"),
     ],
 )

@@ -21,7 +21,8 @@ def doubts(answer: "Answer") -> str:
 
 def about(source: "Source") -> str:
     """Where a passage is from, who said it and when: "chat.txt · lines 3-5 · Minji · 2024-03-05"."""
-    told = " · ".join(filter(None, (source.source, source.locator, source.speaker, source.date)))
+    date = (source.date or "").replace("T", " ")[:16]  # to the minute
+    told = " · ".join(filter(None, (source.source, source.locator, source.speaker, date)))
     return " ".join(told.split())  # a speaker's name in a JSON file may have lines
 
 

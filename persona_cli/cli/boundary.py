@@ -28,9 +28,9 @@ class Boundary(TyperGroup):
         except PersonaError as error:
             complain(say(error.template, **error.values))
             raise typer.Exit(FAILED) from None
-        except (typer.Exit, typer.Abort, typer.TyperException, EOFError):
+        except (typer.Exit, typer.TyperException, EOFError):
             raise
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, typer.Abort):
             complain(say("interrupted"))
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:

@@ -66,6 +66,8 @@ def import_card(
                 former = dict.fromkeys(path for path in snapshot.asset_names() if path.startswith(FILES))
             store.catalog.set_assets({**former, **files, CARD: card.to_json(), PICTURE: parts.picture})
         own = _own_profile(store)
+    with store.catalog.snapshot() as snapshot:
+        is_mute = not snapshot.count_chunks()
     profile = profile_of(card)
     used = [field for field in USED if getattr(profile, field, None) or (field == "lorebook" and card.book)]
     shown = {
@@ -82,6 +84,8 @@ def import_card(
         print_json(shown)
     else:
         _print(shown, card)
+    if is_mute:
+        print(say("the store has no words of the person yet: run `persona ingest FOLDER`"), file=sys.stderr)
 
 
 @app.command("export", help=say("Write the persona as a character card: the imported one with what persona.toml says."))
@@ -91,6 +95,7 @@ def export_card(
         Literal["v1", "v2", "v3"] | None,
         typer.Option("--spec", help=say("Version of the card (default: as it was imported, else v3).")),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help=say("Write over the file if it is there."))] = False,
     db: Db = None,
     as_json: Json = False,
 ) -> None:
@@ -100,6 +105,8 @@ def export_card(
         raise typer.BadParameter(say("{file!r} ends with none of .json, .png and .charx", file=str(file)))
     if kind == "charx" and spec in ("v1", "v2"):
         raise typer.BadParameter(say("a .charx file holds a V3 card: leave out --spec, or write .json or .png"))
+    if file.exists() and not force:
+        raise CardError("{file} is there already: give --force to write over it", file=str(file))
     from persona_cli import assembly
     from persona_cli.persona.card_making import as_spec, empty_card, with_profile, write_card
     from persona_cli.settings import load_settings
@@ -113,8 +120,10 @@ def export_card(
     card = with_profile(as_spec(held or empty_card(), target), _named(store, held))
     files = {path.removeprefix(FILES): assets[path] for path in paths}
     data = write_card(card, kind, assets.get(PICTURE), files)
+    aside = file.with_name(f".{file.name}.new")
     try:
-        file.write_bytes(data)
+        aside.write_bytes(data)
+        aside.replace(file)
     except OSError as error:
         raise CardError("{file} cannot be written: {why}", file=str(file), why=error.strerror or str(error)) from error
     left_out = len(files) if kind != "charx" else 0

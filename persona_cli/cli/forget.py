@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from persona_cli.cli.boundary import FAILED, complain
 from persona_cli.cli.output import Db, Json, plain, print_json
 from persona_cli.language import say
 
@@ -30,7 +31,9 @@ def forget(
     if not yes:
         if not sys.stdin.isatty():
             raise typer.BadParameter(say("nobody is there to confirm: give --yes"))
-        typer.confirm(say("erase these documents ({count})?", count=len(sources)), abort=True, err=True)
+        if not typer.confirm(say("erase these documents ({count})?", count=len(sources)), err=True):
+            complain(say("nothing was changed"))
+            raise typer.Exit(FAILED)
     store.forget(sources)
     kept = [name for name in sources if (store.folder.resolve().parent / name).exists()]
     if as_json:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LEAVE_OUT = "-"
 QUESTIONS = {
     "name": "What is the person called?",
-    "speaker": "What are they called in chats, if by another name?",
+    "speaker": "What are they called in chats, if by other names? (name, name)",
     "language": "Which language do they speak (ko, en, …)?",
     "address": "What do they call those they talk with?",
     "description": "Who are they, in a line?",
@@ -96,7 +96,8 @@ def _ask(profile: "Profile") -> "Profile":
             profile = replace(profile, speaker="".join(name for name in known[:1] if name != profile.name))
         profile = _ask_for(key, profile)
     own = (profile.name, profile.speaker)
-    return replace(profile, aliases=tuple(name for name in known if name not in own))
+    names = dict.fromkeys((*known, *profile.aliases))
+    return replace(profile, aliases=tuple(name for name in names if name not in own))
 
 
 def _ask_for(key: str, profile: "Profile") -> "Profile":
@@ -109,8 +110,10 @@ def _ask_for(key: str, profile: "Profile") -> "Profile":
         brackets = f" [{plain(default)}]" if default else ""
         answer = input(f"{say(QUESTIONS[key])}{brackets} ").strip() or default
         try:
-            said = parse_profile(f"{key} = {quoted('' if answer == LEAVE_OUT else answer)}", say("your answer"))
-            return replace(profile, **{key: getattr(said, key)})
+            first, *others = answer.split(",") if key == "speaker" else [answer]
+            said = parse_profile(f"{key} = {quoted('' if answer == LEAVE_OUT else first)}", say("your answer"))
+            names = (*profile.aliases, *(name.strip() for name in others if name.strip()))
+            return replace(profile, aliases=names, **{key: getattr(said, key)})
         except ProfileError as error:
             print(plain(say(error.template, **error.values)), file=sys.stderr)
 

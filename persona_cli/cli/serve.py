@@ -1,7 +1,9 @@
 """`persona serve`."""
 
+import json
 import sys
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -62,7 +64,8 @@ def serve(
         )
         raise typer.Exit(WRONG_USAGE)
     roots = db or [settings.db]
-    run(settings, roots, host, port, workers, reload, lambda place: _show(place, _rows(place, roots, settings, policy)))
+    show = _show_as_json if settings.log_format == "json" else _show
+    run(settings, roots, host, port, workers, reload, lambda place: show(place, _rows(place, roots, settings, policy)))
 
 
 def _show(place: str, rows: Rows) -> None:
@@ -83,6 +86,14 @@ def _show(place: str, rows: Rows) -> None:
     width = max(cell_len(name) for name, _ in rows) + 2
     lines = [f"  {name}{' ' * (width - cell_len(name))}{' '.join(plain(value).split())}" for name, value in rows]
     print("\n".join([title, *lines]), file=sys.stderr, flush=True)
+
+
+def _show_as_json(place: str, rows: Rows) -> None:
+    """The panel as a line of the log, which is for programs."""
+    at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    panel = [f"{name}: {value}" for name, value in rows]
+    fields = {"time": at, "level": "info", "event": "start", "place": place, "panel": panel}
+    print(json.dumps(fields), file=sys.stderr, flush=True)
 
 
 def _rows(place: str, roots: Sequence[Path], settings: "Settings", policy: "Policy") -> Rows:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from persona_cli.cli.answers import about
+from persona_cli.cli.boundary import FAILED, complain
 from persona_cli.cli.output import Db, Json, dim, plain, print_json, spell_json
 from persona_cli.errors import PersonaError
 from persona_cli.language import is_korean, say
@@ -107,7 +108,9 @@ def delete(
     if not yes:
         if not sys.stdin.isatty():
             raise typer.BadParameter(say("nobody is there to confirm: give --yes"))
-        typer.confirm(say("delete these sessions ({count})?", count=len(going)), abort=True, err=True)
+        if not typer.confirm(say("delete these sessions ({count})?", count=len(going)), err=True):
+            complain(say("nothing was changed"))
+            raise typer.Exit(FAILED)
     deleted = sessions.delete([outline.id for outline in going])
     print(say("deleted: {count} sessions", count=deleted))
 

@@ -42,7 +42,7 @@ def obey(chat: "Chat", line: str) -> str | None:
     name, _, argument = line[1:].partition(" ")
     command = COMMANDS.get(name)
     if command is None:
-        nearest = get_close_matches(name, COMMANDS, n=1, cutoff=0)[0]
+        (nearest,) = get_close_matches(name, COMMANDS, n=1) or ["help"]
         raise PersonaError("there is no command /{name}: did you mean /{nearest}?", name=name, nearest=nearest)
     return command.run(chat, argument.strip())
 

@@ -88,9 +88,11 @@ def read_json(data: bytes) -> Reading:
     """The chat in a JSON document, or its records, however deep: objects, strings, a mapping of questions to answers.
 
     Raises:
-        LoadError: it is not JSON.
+        LoadError: it is not JSON, or a character card.
     """
     value = _parse(decode(data))
+    if isinstance(value, dict) and str(value.get("spec", "")).startswith(("chara_card", "lorebook")):
+        raise LoadError("a character card is not read as words: `persona card import` takes it")
     if chat := chat_in_json(value):
         return chat
     numbers = count(1)

@@ -16,6 +16,8 @@ NAME_CHARS = 100
 LINE_CHARS = 500
 TEXT_CHARS = 8_000
 MAX_ENTRIES = 50
+LIKENESS = 0.75
+"""How like a known key, by `difflib`, one is that was mistyped."""
 """In a list, of whatever."""
 
 _MAX_ADDRESS_CHARS = 2_000
@@ -86,18 +88,21 @@ class Checked:
         for key in self._values:
             if key in of_voice:
                 raise self.fault("outside", key)
-            near = get_close_matches(key.casefold(), known, 1, cutoff=0.8)
+            near = get_close_matches(key.casefold(), known, 1, cutoff=LIKENESS)
             if near and key not in known:
                 raise self.fault("misspelt", key, nearest=near[0])
 
-    def check_table(self, *path: str | int, strange: Collection[str]) -> None:
-        """A table, if there, must not hold these keys: TOML gives a table all that stands below its header."""
+    def check_table(self, *path: str | int, known: Collection[str], strange: Collection[str]) -> None:
+        """A table, if there, must hold no known key mistyped, nor these: TOML gives it all below its header."""
         table = self._at(*path)
         if not isinstance(table, dict | None):
             raise self.fault("table", *path)
         for key in table or ():
             if key in strange:
                 raise self.fault("misplaced", *path, key, name=key)
+            near = get_close_matches(key.casefold(), known, 1, cutoff=LIKENESS)
+            if near and key not in known:
+                raise self.fault("misspelt", *path, key, nearest=near[0])
 
     def tables(self, key: str) -> list[tuple[str, int]]:
         """The paths of the tables in a list of them."""

@@ -11,6 +11,7 @@ from persona_cli.persona.checked import LINE_CHARS, MAX_BYTES, Checked, check_si
 FILE_NAME = "persona.toml"
 LISTENERS = ("stranger", "friend")
 REGISTERS = ("hapsyo", "haeyo", "banmal", "plain")
+TABLES = {"voice": ("register", "manner"), "examples": ("question", "answer"), "links": ("title", "url")}
 KEYS = (
     *("name", "speaker", "aliases", "language", "description", "greeting", "rules", "avoid", "address", "listener"),
     *("verbatim", "disclosure", "questions", "voice", "examples", "links"),
@@ -145,7 +146,7 @@ def parse_profile(text: str, file: str) -> Profile:
     examples, links = values.tables("examples"), values.tables("links")
     strange = [key for key in KEYS if key != "name"]  # a link, say, may have a name of its own
     for path in (("voice",), *examples, *links):
-        values.check_table(*path, strange=strange)
+        values.check_table(*path, known=TABLES[str(path[0])], strange=strange)
     disclosure = values.string("disclosure", most=LINE_CHARS)
     return Profile(
         name=values.name("name"),

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from persona_cli import errors
-from persona_cli.language import say
+from persona_cli.server.logs import described
 
 log = logging.getLogger("persona")
 
@@ -82,7 +82,7 @@ def known(error: errors.PersonaError, status: int | None = None, param: str | No
     """A known failure as a response; the status is the table's unless another is given."""
     status = status or status_of(error)
     if status >= 500:
-        log.warning("%s", say(error.template, **error.values))
+        log.warning("%s", described(error))
     values = {name: Path(value).name if name in PATHS else value for name, value in error.values.items()}
     code = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
     return respond(status, error.template.format(**values), code, param)

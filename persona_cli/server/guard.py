@@ -91,7 +91,7 @@ def install(app: FastAPI, settings: Settings) -> None:
             allow_origins=sorted(policy.origins),
             allow_methods=methods,
             allow_headers=["*"],
-            expose_headers=["Retry-After"],
+            expose_headers=["Retry-After", "X-Request-ID"],
         )
 
 

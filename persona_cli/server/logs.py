@@ -14,14 +14,16 @@ from typing import Any
 
 from persona_cli.errors import ModelError, PersonaError
 from persona_cli.language import say
+from persona_cli.server.tokens import Tokens, load_tokens
 from persona_cli.settings import Settings
 
 log = logging.getLogger("persona")
 
-KEY = re.compile(r"(sk-|Bearer )[\w.-]+")
+KEY = re.compile(r"(?<![A-Za-z0-9])(sk-|Bearer )[\w.-]{8,}")
 """What keys look like, wherever they come from."""
 LEAST_SECRET_CHARS = 6
 """Shorter tokens would blot out ordinary words."""
+WORD = re.compile(r"[^\s/?&=:,;'\"()\[\]{}<>]+")
 MAX_PATH_CHARS = 200
 SECRET_PLACE = "***"
 STEERING = dict.fromkeys((*range(32), *range(127, 160), 1564, 8232, 8233, *range(8234, 8239), *range(8294, 8298)), "�")
@@ -85,6 +87,16 @@ def secrets_of(settings: Settings) -> frozenset[str]:
     return frozenset(part.strip() for value in held for part in (value, *value.split(",")))
 
 
+def _without_tokens(text: str, tokens: Tokens) -> str:
+    """The text without words that are tokens, of which only digests are known."""
+
+    def shown(word: re.Match[str]) -> str:
+        is_token = len(word[0]) >= LEAST_SECRET_CHARS and tokens.find(word[0].encode("utf-8", "replace"))
+        return SECRET_PLACE if is_token else word[0]
+
+    return WORD.sub(shown, text) if tokens else text
+
+
 def request_line(method: str, path: str, status: int, ms: float, sent_bytes: int) -> None:
     """Log a request that was served."""
     seen = noted.get()
@@ -109,13 +121,16 @@ class Lines(logging.Formatter):
         self._as_json = settings.log_format == "json"
         self._with_prompts = settings.log_prompts
         self._secrets = secrets_of(settings)
+        self._tokens = load_tokens(settings)
 
     def format(self, record: logging.LogRecord) -> str:
         """The line, or the lines of a traceback for people."""
         seen = noted.get()
         secrets = self._secrets | (seen.secrets if seen else set())
         parts = self._parts(record, seen)
-        parts = {name: hide(part, secrets) if isinstance(part, str) else part for name, part in parts.items()}
+        for name, part in parts.items():
+            if isinstance(part, str):
+                parts[name] = _without_tokens(hide(part, secrets), self._tokens)
         if self._as_json:
             at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
             return json.dumps({"time": at, "level": record.levelname.lower(), **parts})
@@ -131,7 +146,7 @@ class Lines(logging.Formatter):
         if self._with_prompts:
             parts |= {name: text for name, text in getattr(record, "said", {}).items() if text is not None}
         if record.exc_info and record.exc_info[1]:
-            parts["exception"] = "".join(_trace(record.exc_info[1], self._with_prompts))
+            parts["exception"] = "".join(_trace(record.exc_info[1], self._with_prompts, set()))
         return parts
 
 
@@ -148,12 +163,19 @@ def _for_people(record: logging.LogRecord, parts: dict[str, Any]) -> str:
     return f"{line}\n{trace}" if trace else line
 
 
-def _trace(error: BaseException, with_texts: bool) -> Iterator[str]:
-    """Where an exception and those before it were raised; their texts may hold what was asked, and keys."""
+def _trace(error: BaseException, with_texts: bool, told: set[int]) -> Iterator[str]:
+    """Where an exception and those behind it were raised; their texts may hold what was asked, and keys.
+
+    Args:
+        told: ids of those that were told of, since some lead in a circle.
+    """
+    told.add(id(error))
+    grouped = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
     before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    if before:
-        yield from _trace(before, with_texts)
-        yield "which led to\n"
+    for cause in (*grouped, before):
+        if cause and id(cause) not in told:
+            yield from _trace(cause, with_texts, told)
+            yield "which led to\n"
     yield "Traceback (most recent call last):\n"
     yield from traceback.format_tb(error.__traceback__)
     kind = f"{type(error).__module__}.{type(error).__qualname__}"

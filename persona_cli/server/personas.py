@@ -45,7 +45,7 @@ class Personas:
     def all(self) -> Mapping[str, Persona]:
         """The personas by id, in the order of their stores."""
         with self._lock:
-            if time.monotonic() >= self._until:
+            if not self._found or time.monotonic() >= self._until:
                 self._found = self._look()
                 self._until = time.monotonic() + FRESH_S
             return self._found

@@ -13,6 +13,7 @@ import uvicorn
 from uvicorn.supervisors import ChangeReload, Multiprocess
 
 from persona_cli.errors import SettingsError
+from persona_cli.server import logs
 from persona_cli.server.app import create_app
 from persona_cli.settings import Settings
 
@@ -43,6 +44,7 @@ def run(
     signal.signal(signal.SIGTERM, _end)
     announce(_place(host, listening.getsockname()[1]))
     config = _config(settings, roots, workers, reload)
+    logs.install(settings)
     server = uvicorn.Server(config)
     with listening:
         if reload:

@@ -1,7 +1,7 @@
 """The stores a server serves, and the way from a request's `db_path` to one of them."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,10 +15,14 @@ class Stores:
 
     Args:
         roots: folders of the stores that are served, and of those below them; the first is the default.
+        make: makes a chatbot.
     """
 
-    def __init__(self, settings: Settings, roots: Sequence[Path]) -> None:
+    def __init__(
+        self, settings: Settings, roots: Sequence[Path], make: Callable[..., PersonaChatbot] = PersonaChatbot
+    ) -> None:
         self._settings = settings
+        self._make = make
         self._roots = [Path(os.path.realpath(root)) for root in roots]
         self._chatbots: dict[Path, PersonaChatbot] = {}
 
@@ -51,7 +55,7 @@ class Stores:
 
     def _chatbot(self, path: Path) -> PersonaChatbot:
         if any(path.is_relative_to(root) for root in self._roots):
-            chatbot = PersonaChatbot(db_path=path, settings=self._settings)
+            chatbot = self._make(db_path=path, settings=self._settings)
             with suppress(OSError):  # a name that is too long, a folder we may not look into
                 if path in self._roots or chatbot.has_store:
                     return chatbot

@@ -1,91 +1,27 @@
 /* The chat page. Whatever comes from the server or the reader enters the page as text, never as markup. */
 
-const WORDS = {
-  en: {
-    notice: "A model made from a person’s recorded words, not the person.",
-    welcome: "What would you like to ask?",
-    promise: "Answers come from what was really said, with the source beside them. What was never said stays unsaid.",
-    log: "Conversation", you: "You asked", sources: "Sources · {n}",
-    prompt: "Ask a question",
-    keys: "Enter to send, Shift+Enter for a new line",
-    send: "Send", stop: "Stop", again: "Ask again", language: "한국어",
-    waiting: "Looking through the recorded words",
-    generated: "Put together from recorded words",
-    quoted: "In the recorded words",
-    refused: "Not on record",
-    stopped: "Stopped.",
-    unreachable: "The server could not be reached.",
-    broken: "The server answered with an error ({n}).",
-  },
-  ko: {
-    notice: "본인이 아니라, 기록된 말로 만든 모델이에요.",
-    welcome: "무엇이 궁금하세요?",
-    promise: "실제로 했던 말에서 찾아 출처와 함께 답해 드려요. 한 적 없는 말은 지어내지 않아요.",
-    log: "대화", you: "내 질문", sources: "출처 {n}개",
-    prompt: "질문을 적어 주세요",
-    keys: "Enter로 보내고 Shift+Enter로 줄을 바꿔요",
-    send: "보내기", stop: "멈추기", again: "다시 물어보기", language: "EN",
-    waiting: "기록을 찾아보는 중",
-    generated: "기록을 바탕으로 쓴 답",
-    quoted: "기록된 말 그대로",
-    refused: "기록에 없는 이야기",
-    stopped: "멈췄어요.",
-    unreachable: "서버에 연결하지 못했어요.",
-    broken: "서버에서 오류가 났어요({n}).",
-  },
-};
+import { answerOf } from "./answers.js";
+import { Failure, ask, get } from "./asking.js";
+import { button, find, follow, label, link, make, recall, remember, say, speak, spoken } from "./elements.js";
+import { render } from "./markdown.js";
+import { save } from "./saving.js";
 
-const MODES = ["generated", "quoted", "refused"];
-const find = (id) => document.getElementById(id);
+const EARLIER = 20; // messages sent along, for servers that keep no session
 const log = find("log"), form = find("ask"), prompt = find("prompt"), send = find("send"), stop = find("stop");
-let language = remembered() ?? (navigator.language.toLowerCase().startsWith("ko") ? "ko" : "en");
+const picker = find("persona"), notice = find("notice");
 let waiting = null; // AbortController of the question under way
-let session = "new"; // id of this conversation, once the server has given it one
+let model = ""; // id of the persona that is talked with; empty while the server has none
+let about = null; // what the server tells of it
+let turns = []; // what was said: { question, answer, sources }
 
-function remembered() {
-  try {
-    const kept = localStorage.getItem("language");
-    return Object.hasOwn(WORDS, kept) ? kept : null;
-  } catch {
-    return null; // storage is switched off
-  }
-}
+const kept = () => `session:${model}`;
+const named = (path, id = model) => (id ? `${path}?model=${encodeURIComponent(id)}` : path);
 
-/** Fill an element (or the attributes it names) with an interface text, in a way that survives a change of language. */
-function say(element, key, n = "") {
-  Object.assign(element.dataset, { say: key, n });
-  const text = WORDS[language][key].replace("{n}", n);
-  const attributes = element.dataset.attribute?.split(" ");
-  if (attributes) attributes.forEach((name) => element.setAttribute(name, text));
-  else element.textContent = text;
-  return element;
-}
-
-function speak(chosen) {
-  language = chosen;
-  document.documentElement.lang = chosen;
-  document.querySelectorAll("[data-say]").forEach((element) => say(element, element.dataset.say, element.dataset.n));
-  say(find("language"), "language").lang = chosen === "ko" ? "en" : "ko";
-}
-
-function make(tag, className, ...children) {
-  const element = document.createElement(tag);
-  element.className = className;
-  element.append(...children); // a string becomes a text node
-  return element;
-}
-
-const label = (className, key, n) => say(make("span", className), key, n);
-
-/** Show what the server says of whose words these are, in place of the page's own line. */
-function disclose(text) {
-  const notice = find("notice");
-  delete notice.dataset.say;
-  notice.textContent = text;
-}
+/* Showing what was said */
 
 function addQuestion(text) {
   find("welcome").hidden = true;
+  find("fresh").hidden = find("save").hidden = false;
   log.append(make("div", "question", label("unseen", "you"), make("p", "words", text)));
 }
 
@@ -97,72 +33,82 @@ function addWaiting() {
   return item;
 }
 
-function addAnswer(answer) {
-  const mode = MODES.includes(answer.mode) ? answer.mode : "generated";
-  const item = make("div", `answer ${mode}`, label("mode", mode), make("p", "words", answer.output));
-  if (answer.sources?.length) item.append(sourcesOf(answer.sources));
-  log.append(item);
-}
-
-function sourcesOf(sources) {
-  const list = make("ol", "passages", ...sources.map(passage));
-  const details = make("details", "sources", say(make("summary", ""), "sources", sources.length), list);
-  details.addEventListener("toggle", () => details.open && follow(details));
-  return details;
-}
-
-function passage({ n, source, locator, speaker, date, text }) {
-  const details = [locator, speaker, date].filter(Boolean).join(" · ");
-  const place = make("p", "place", make("span", "number", String(n)), make("cite", "", source ?? ""), " ", details);
-  return make("li", "", place, make("blockquote", "words", text ?? ""));
+/** Shows an answer as it comes; unheard, since the whole of it is read out when it is there. */
+function addDraft() {
+  const words = make("div", "words");
+  const item = make("div", "answer draft", words);
+  item.setAttribute("aria-live", "off");
+  let text = "", due = 0;
+  const show = () => {
+    due = 0;
+    words.replaceChildren(...render(text));
+    if (isAtEnd) scrollTo(0, document.documentElement.scrollHeight);
+  };
+  return {
+    item,
+    text: () => text,
+    add(piece) {
+      if (!text) log.lastElementChild.replaceWith(item);
+      text += piece;
+      due ||= requestAnimationFrame(show);
+    },
+  };
 }
 
 function addFailure(words, question) {
-  const again = say(make("button", "again"), "again");
-  const item = make("div", "failure", words, again);
-  again.addEventListener("click", () => {
-    if (waiting) return;
-    item.remove();
-    reply(question);
-  });
+  const item = make("div", "failure", words);
+  item.append(
+    button("again", "again", () => {
+      if (waiting) return;
+      item.remove();
+      reply(question);
+    }),
+  );
   log.append(item);
 }
 
-/** Ask the server. Resolves to the answer; rejects with an Error whose `words` is the node to show. */
-async function ask(question, signal) {
-  const response = await fetch("/chat/", {
-    method: "POST",
-    headers: { "Content-Type": "application/json", Accept: "application/json" },
-    body: JSON.stringify({ prompt: question, session_id: session }),
-    signal,
-  });
-  const body = await response.json().catch(() => null);
-  signal.throwIfAborted();
-  if (response.ok && typeof body?.output === "string") {
-    session = body.session_id ?? "new";
-    if (body.disclosure) disclose(body.disclosure);
-    return body;
-  }
-  if (response.status === 404) session = "new"; // it was deleted meanwhile
-  const message = body?.error?.message;
-  const words = message ? make("span", "", message) : label("", "broken", response.status);
-  throw Object.assign(new Error(message), { words });
+/* Asking */
+
+function earlier() {
+  const messages = turns.flatMap(({ question, answer }) => [
+    { role: "user", content: question },
+    { role: "assistant", content: answer },
+  ]);
+  return messages.filter(({ content }) => content).slice(-EARLIER);
 }
 
 async function reply(question) {
-  waiting = new AbortController();
-  const dots = addWaiting();
+  const control = (waiting = new AbortController());
+  const dots = addWaiting(), draft = addDraft();
   busy(true);
   follow(dots);
   try {
-    addAnswer(await ask(question, waiting.signal));
+    if (!model) await meet(); // nothing may have been ingested when the page was opened
+    const messages = [...earlier(), { role: "user", content: question }];
+    const asked = { model, messages, session_id: recall(kept()) || "new" };
+    const answer = await ask(asked, control.signal, (piece) => draft.add(piece));
+    control.signal.throwIfAborted();
+    draft.item.remove();
+    remember(kept(), answer.session_id);
+    turns.push({ question, answer: draft.text(), sources: answer.sources });
+    log.append(answerOf(draft.text(), answer));
+    if (answer.disclosure) disclose(answer.disclosure);
   } catch (error) {
-    addFailure(error.words ?? label("", waiting.signal.aborted ? "stopped" : "unreachable"), question);
+    if (waiting === control) fail(error, control, question, draft.text());
   }
   dots.remove();
+  if (waiting !== control) return; // the page has gone on to something else
   waiting = null;
   busy(false);
-  follow(log.lastElementChild);
+  if (log.lastElementChild) follow(log.lastElementChild);
+}
+
+function fail(error, control, question, begun) {
+  if (error.code === "session_unknown") remember(kept(), ""); // it was deleted meanwhile
+  if (begun) turns.push({ question, answer: `${begun}…`, sources: [] });
+  const { key, n, message } = error instanceof Failure ? error : new Failure({});
+  const words = control.signal.aborted ? label("", "stopped") : message ? make("span", "", message) : label("", key, n);
+  addFailure(words, question);
 }
 
 function busy(yes) {
@@ -172,13 +118,115 @@ function busy(yes) {
   stop.hidden = !yes;
 }
 
-/** Bring an item into view; of one taller than the window, its top. */
-const follow = (item) => item.scrollIntoView({ block: "nearest" });
+function put(question) {
+  if (!question || waiting) return;
+  addQuestion(question);
+  reply(question);
+}
+
+/* Personas and their sessions */
+
+/** Learn who can be asked, and who answers. Raises: Failure. */
+async function meet() {
+  const ids = (await get("/v1/models")).data.map(({ id }) => id);
+  picker.replaceChildren(...ids.map((id) => new Option(id, id)));
+  model = ids.includes(recall("persona")) ? recall("persona") : (ids[0] ?? "");
+  picker.value = model;
+  if (ids.length > 1) await Promise.all([...picker.options].map(rename));
+  await introduce();
+  picker.hidden = ids.length < 2;
+  find("name").hidden = !picker.hidden;
+}
+
+/** Call a persona by its name, where the server knows it. */
+async function rename(option) {
+  const { name } = await get(named("/persona", option.value)).catch(() => ({}));
+  if (name) option.textContent = name;
+}
+
+async function introduce() {
+  const asked = model;
+  about = null;
+  const told = await get(named("/persona"));
+  if (asked !== model) return;
+  about = told;
+  const { name, language, greeting, questions, links } = about;
+  find("name").textContent = document.title = name || "persona";
+  say(document.querySelector("h1"), name ? "welcomeTo" : "welcome", name);
+  Object.assign(find("greeting"), { textContent: greeting, hidden: !greeting, lang: language });
+  list("questions", questions.map((text) => suggested(text)));
+  list("links", links.map(({ title, url }) => link(url, title)));
+  disclose(about.disclosure[spoken()]);
+}
+
+function suggested(text) {
+  const element = make("button", "suggested", text);
+  element.type = "button";
+  element.addEventListener("click", () => {
+    prompt.focus({ preventScroll: true }); // the button goes away
+    put(text);
+  });
+  return element;
+}
+
+function list(id, nodes) {
+  find(id).replaceChildren(...nodes.map((node) => make("li", "", node)));
+  find(id).hidden = !nodes.length;
+}
+
+/** Show what the server says of whose words these are, in place of the page's own line. */
+function disclose(text) {
+  delete notice.dataset.say;
+  notice.textContent = text;
+}
+
+/** Show again what was said in this browser's session, if the server still has it. */
+async function resume() {
+  const id = recall(kept()), asked = model;
+  if (!id) return;
+  let session;
+  try {
+    session = await get(named(`/sessions/${encodeURIComponent(id)}`));
+  } catch (error) {
+    if (error.n === "404") remember(kept(), "");
+    return;
+  }
+  if (asked !== model || turns.length || waiting) return;
+  log.setAttribute("aria-live", "off"); // it has been read
+  for (const { question, answer, state, mode, sources } of session.turns) {
+    addQuestion(question);
+    const text = state === "done" || !answer ? answer : `${answer}…`;
+    turns.push({ question, answer: text, sources });
+    if (text) log.append(answerOf(text, { mode, sources }));
+    if (state !== "done") log.append(make("div", "failure", label("", state === "erased" ? "erased" : "stopped")));
+  }
+  requestAnimationFrame(() => log.setAttribute("aria-live", "polite"));
+  if (log.lastElementChild) follow(log.lastElementChild);
+}
+
+function clear() {
+  waiting?.abort();
+  waiting = null;
+  turns = [];
+  log.replaceChildren();
+  find("welcome").hidden = false;
+  find("fresh").hidden = find("save").hidden = true;
+  busy(false);
+}
+
+/* The window */
+
+let isAtEnd = true; // whether the reader watches the end, where an answer grows
 
 function fit() {
   prompt.style.height = "auto";
   prompt.style.height = `${prompt.scrollHeight}px`;
 }
+
+addEventListener("scroll", () => {
+  const page = document.documentElement;
+  isAtEnd = page.scrollHeight - page.scrollTop - page.clientHeight < 80;
+}, { passive: true });
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -186,8 +234,7 @@ form.addEventListener("submit", (event) => {
   if (!question || waiting) return;
   prompt.value = "";
   fit();
-  addQuestion(question);
-  reply(question);
+  put(question);
 });
 
 prompt.addEventListener("input", fit);
@@ -200,12 +247,26 @@ prompt.addEventListener("keydown", (event) => {
 
 stop.addEventListener("click", () => waiting?.abort());
 document.addEventListener("keydown", (event) => event.key === "Escape" && waiting?.abort());
-
-find("language").addEventListener("click", () => {
-  speak(language === "ko" ? "en" : "ko");
-  try {
-    localStorage.setItem("language", language);
-  } catch {} // storage is switched off
+find("save").addEventListener("click", () => save(document.title, notice.textContent, turns));
+find("fresh").addEventListener("click", () => {
+  remember(kept(), "");
+  clear();
+  prompt.focus();
 });
 
-speak(language);
+picker.addEventListener("change", async () => {
+  clear();
+  model = picker.value;
+  remember("persona", model);
+  await introduce().catch(() => {}); // whoever asks will be told
+  await resume();
+});
+
+find("language").addEventListener("click", () => {
+  speak(spoken() === "ko" ? "en" : "ko");
+  remember("language", spoken());
+  if (about) disclose(about.disclosure[spoken()]);
+});
+
+speak(spoken());
+meet().then(resume).catch(() => {}); // whoever asks will be told
