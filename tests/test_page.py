@@ -1,12 +1,12 @@
 """The chat page in a real Chromium, against a real server."""
 
+import importlib.resources
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import axe_playwright_python
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect, sync_playwright
 
@@ -281,7 +281,7 @@ def test_the_page_cannot_be_framed(page: Page, complaints: list[str], quoting: S
 GREETING = "어서 와요. **천천히** 물어봐요."
 SUGGESTED = ["고양이 이름이 뭐예요?", "방송은 언제 하나요?"]
 SAID = "화요일, 목요일, 토요일 밤 아홉 시에 켜요. 2031년부터는 *산책*도 해요."
-AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js")
+AXE = importlib.resources.files("axe_playwright_python") / "axe.min.js"
 
 
 @pytest.fixture(scope="module")
@@ -293,8 +293,9 @@ def stub(add_stub_model: Callable[[], StubModel]) -> StubModel:
 def two(stub: StubModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serves 박자두, who greets and suggests, and Wren; the model behind them takes its time."""
     folder = tmp_path_factory.mktemp("two")
-    named = {"name": "박자두", "language": "ko", "greeting": GREETING, "questions": SUGGESTED}
-    for name, profile in {"one": named, "two": {"name": "Wren Halloway"}}.items():
+    profiles: dict[str, dict[str, Any]] = {"two": {"name": "Wren Halloway"}}
+    profiles["one"] = {"name": "박자두", "language": "ko", "greeting": GREETING, "questions": SUGGESTED}
+    for name, profile in profiles.items():
         make_store(folder / name)
         name_persona(folder / name, profile)
     environment = {"OPENAI_BASE_URL": stub.base_url, "PERSONA_MODEL": "slow"}
@@ -353,7 +354,7 @@ def test_stop_in_mid_stream_keeps_what_came_and_can_be_asked_again(page: Page, t
     expect(page.locator(".answer.draft")).to_contain_text("화요일")
     page.keyboard.press("Escape")
     expect(page.locator(".failure")).to_contain_text("멈췄어요.")
-    expect(page.locator(".answer.draft")).to_contain_text("화요일")
+    expect(page.locator(".answer.broken")).to_contain_text("화요일")
     while not slow.cancelled:
         page.wait_for_timeout(20)
     slow.token_delay_s = 0

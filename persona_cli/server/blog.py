@@ -1,21 +1,15 @@
 """The blog's protocol: `POST /chat/` with a prompt, and the answer under `output`."""
 
-import asyncio
-from collections.abc import AsyncGenerator, Coroutine
-from contextlib import aclosing
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, StringConstraints
-from starlette.exceptions import HTTPException
 
-from persona_cli.models import Answer
 from persona_cli.server.failures import RESPONSES
 from persona_cli.server.stores import Stores
+from persona_cli.server.streaming import CLIENT_CLOSED_REQUEST, while_connected, whole
 
-CLIENT_CLOSED_REQUEST = 499
-"""Status of a response that nobody is there to read; nginx's number."""
 Key = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^[!-~]*$", max_length=4_096)]
 """What can be sent in a header."""
 
@@ -85,29 +79,7 @@ def router(stores: Stores) -> APIRouter:
             session=question.session_id,
             owner=request.state.owner,
         )
-        answer = await _while_connected(request, _whole(parts))
+        answer = await while_connected(request, whole(parts))
         return asdict(answer) if answer else Response(status_code=CLIENT_CLOSED_REQUEST)
 
     return routes
-
-
-async def _whole(parts: AsyncGenerator[str | Answer]) -> Answer:
-    async with aclosing(parts):
-        async for part in parts:
-            if isinstance(part, Answer):
-                return part
-    raise AssertionError("a stream ends with its answer")
-
-
-async def _while_connected(request: Request, work: Coroutine[Any, Any, Answer]) -> Answer | None:
-    """The answer, or None when the caller goes away before it is there, which ends the work on it."""
-    answer = asyncio.ensure_future(work)
-    gone = asyncio.ensure_future(request.receive())  # the body has been read, so this is the end of the connection
-    try:
-        await asyncio.wait((answer, gone), return_when=asyncio.FIRST_COMPLETED)
-        return answer.result() if answer.done() else None
-    except asyncio.CancelledError:
-        raise HTTPException(503, "the server is stopping: ask again when it is back") from None
-    finally:
-        answer.cancel()
-        gone.cancel()

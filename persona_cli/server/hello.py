@@ -34,7 +34,6 @@ class About(BaseModel):
 
     name: str
     language: str
-    description: str
     greeting: str
     questions: Annotated[list[str], Field(description="suggested ones")]
     links: list[Linked]
@@ -98,7 +97,6 @@ def _about(chatbot: PersonaChatbot) -> About:
     return About(
         name=identity.name,
         language=profile.language,
-        description=profile.description,
         greeting=profile.greeting,
         questions=list(profile.questions),
         links=[Linked(**asdict(link)) for link in profile.links],

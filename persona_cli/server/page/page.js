@@ -34,7 +34,7 @@ function addWaiting() {
 }
 
 /** Shows an answer as it comes; unheard, since the whole of it is read out when it is there. */
-function addDraft() {
+function addDraft(dots) {
   const words = make("div", "words");
   const item = make("div", "answer draft", words);
   item.setAttribute("aria-live", "off");
@@ -48,7 +48,7 @@ function addDraft() {
     item,
     text: () => text,
     add(piece) {
-      if (!text) log.lastElementChild.replaceWith(item);
+      if (!text) dots.replaceWith(item);
       text += piece;
       due ||= requestAnimationFrame(show);
     },
@@ -79,7 +79,7 @@ function earlier() {
 
 async function reply(question) {
   const control = (waiting = new AbortController());
-  const dots = addWaiting(), draft = addDraft();
+  const dots = addWaiting(), draft = addDraft(dots);
   busy(true);
   follow(dots);
   try {
@@ -94,6 +94,7 @@ async function reply(question) {
     log.append(answerOf(draft.text(), answer));
     if (answer.disclosure) disclose(answer.disclosure);
   } catch (error) {
+    draft.item.classList.replace("draft", "broken");
     if (waiting === control) fail(error, control, question, draft.text());
   }
   dots.remove();
