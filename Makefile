@@ -19,7 +19,7 @@ demo: .venv/installed ## ingest examples/ and ask a question, with no key and no
 	run 'persona ingest examples/' && run 'persona ask "$(QUESTION)"'
 
 test: .venv/installed-dev ## run the tests and hold the coverage threshold
-	$(BIN)/pytest -n 2 --dist loadfile --cov
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --cov
 
 lint: .venv/installed-dev ## check form, types and layers
 	$(BIN)/ruff format --check

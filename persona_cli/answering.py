@@ -94,6 +94,11 @@ class Turn:
         recorded = best.stored.chunk.question
         return recorded is not None and is_same_question(asked, recorded, best.asked)
 
+    def was_asked(self, asked: str) -> bool:
+        """Whether somebody asked the person that very question, also where it was not taken for one."""
+        texts = ("".join(text.split()).casefold() for text in (asked, self.passages[0].stored.chunk.whole))
+        return self.is_recorded(asked) or next(texts) in next(texts)
+
     def made_up(self, output: str, passages: Sequence[Passage]) -> list[str]:
         """Numbers, dates, names and quotations of an answer that neither passages nor conversation hold."""
         chunks = [passage.stored.chunk for passage in passages]

@@ -239,7 +239,7 @@ class PersonaChatbot:
             turn.address = identity.profile.address
         if turn.is_talk:
             parts = self._generated(turn, identity, record, asking.note) if has_model else told(turn)
-        elif kind == "who" and not (supported and (has_model or turn.is_recorded(asked))):
+        elif kind == "who" and not (supported and (has_model or turn.was_asked(asked))):
             parts = introduced(turn, identity.name, identity.profile.description)
         elif not supported:
             parts = refused(turn)
