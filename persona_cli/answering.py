@@ -64,15 +64,19 @@ class Turn:
     """One question on its way to its answer.
 
     Attributes:
+        asked: the question as it was looked up, made whole where it went on from another.
         start: when it came, by `time.perf_counter`.
-        passages: what it is to be answered from, best first.
+        passages: what it is to be answered from, best first; none where the conversation answers it.
+        is_supported: whether the store supports an answer.
         register: in which the bot says what is nobody's recorded words.
         address: what the person calls the one who asks.
     """
 
     question: str
+    asked: str
     found: Retrieval
     passages: Sequence[Passage]
+    is_supported: bool
     embedder: Embedder
     start: float
     threshold: float
@@ -88,16 +92,18 @@ class Turn:
         """Whether what was said in the conversation answers it, or it is something to be noted there."""
         return is_telling(self.question) or bool(self.talk.told)
 
-    def is_recorded(self, asked: str) -> bool:
+    @property
+    def is_recorded(self) -> bool:
         """Whether the question is the one that the best passage answers."""
         best = self.passages[0]
         recorded = best.stored.chunk.question
-        return recorded is not None and is_same_question(asked, recorded, best.asked)
+        return recorded is not None and is_same_question(self.asked, recorded, best.asked)
 
-    def was_asked(self, asked: str) -> bool:
+    @property
+    def was_asked(self) -> bool:
         """Whether somebody asked the person that very question, also where it was not taken for one."""
-        texts = ("".join(text.split()).casefold() for text in (asked, self.passages[0].stored.chunk.whole))
-        return self.is_recorded(asked) or next(texts) in next(texts)
+        asked, said = ("".join(text.split()).casefold() for text in (self.asked, self.passages[0].stored.chunk.whole))
+        return self.is_recorded or asked in said
 
     def made_up(self, output: str, passages: Sequence[Passage]) -> list[str]:
         """Numbers, dates, names and quotations of an answer that neither passages nor conversation hold."""

@@ -28,7 +28,7 @@ from persona_cli.recording import NEW, Record
 from persona_cli.retrieval import Retriever, distinct, last_question
 from persona_cli.sessions import Sessions
 from persona_cli.settings import Settings, load_settings
-from persona_cli.smalltalk import kind_of
+from persona_cli.smalltalk import Kind, kind_of
 from persona_cli.store import Store
 
 T = TypeVar("T")
@@ -195,61 +195,59 @@ class PersonaChatbot:
         self, asking: _Asking, retriever: Retriever, identity: Identity, record: Record
     ) -> AsyncGenerator[str | Answer]:
         """The pieces of the answer, then the whole of it."""
-        question, api_key = asking.question, asking.api_key
-        answer: Answer | None = None
-        kind = kind_of(question)
-        if identity.avoids(question):
-            answer = said_at_once(avoided(question, identity.register), "refused", asking.start)
-        elif kind and kind != "who":
-            greeting = identity.profile.greeting
-            register = await asyncio.to_thread(lambda: identity.register)
-            answer = small_talk(kind, question, identity.name, register, greeting, asking.start)
-        if answer:
+        kind = kind_of(asking.question)
+        if answer := await asyncio.to_thread(_at_once, asking, identity, kind):
             yield answer.output
             yield answer
             return
-        has_model = self._has_model or bool(api_key)
-        asked, after = question, last_question(asking.history)
-        if after and has_model and conversation.goes_on(question):
-            whole = await self._rewritten(question, asking.history, api_key)
-            asked, after = (whole, None) if whole else (question, after)
-        found = await asyncio.to_thread(
-            retriever.retrieve, asked, TWINS * asking.count, api_key, after=after, as_of=asking.day
-        )
-        ranked = distinct(found.passages)
-        least = SOURCE_SUPPORT * self.settings.refuse_below
-        supporting = [passage for passage in ranked if passage.support >= least][: asking.count]
-        turn = Turn(
-            question=question,
-            found=found,
-            passages=supporting or ranked[:1],
-            embedder=retriever.embedder,
-            start=asking.start,
-            threshold=self.settings.refuse_below,
-            api_key=api_key,
-            talk=await self._remembered(asking, record, has_model),
-            explain=asking.explain,
-        )
+        has_model = self._has_model or bool(asking.api_key)
+        turn = await self._looked_up(asking, retriever, record, has_model)
         record.given.update(passage.stored.source for passage in turn.passages)
-        supported = found.support >= self.settings.refuse_below and bool(supporting)
-        if turn.talk.told or (turn.is_talk and not supported):
-            turn.passages = []
-        if turn.is_talk or not (supported and has_model):
+        if not (turn.is_supported and has_model) or turn.is_talk:
             turn.register = await asyncio.to_thread(lambda: identity.register)
             turn.address = identity.profile.address
         if turn.is_talk:
             parts = self._generated(turn, identity, record, asking.note) if has_model else told(turn)
-        elif kind == "who" and not (supported and (has_model or turn.was_asked(asked))):
+        elif kind == "who" and not (turn.is_supported and (has_model or turn.was_asked)):
             parts = introduced(turn, identity.name, identity.profile.description)
-        elif not supported:
+        elif not turn.is_supported:
             parts = refused(turn)
-        elif has_model and not (self._is_verbatim(identity) and turn.is_recorded(asked)):
+        elif has_model and not (self._is_verbatim(identity) and turn.is_recorded):
             parts = self._generated(turn, identity, record, asking.note)
         else:
             parts = quoted(turn)
         async with aclosing(parts):
             async for part in parts:
                 yield part
+
+    async def _looked_up(self, asking: _Asking, retriever: Retriever, record: Record, has_model: bool) -> Turn:
+        """The question with what it is to be answered from."""
+        asked, after = asking.question, last_question(asking.history)
+        if after and has_model and conversation.goes_on(asked):
+            whole = await self._rewritten(asked, asking.history, asking.api_key)
+            asked, after = (whole, None) if whole else (asked, after)
+        found = await asyncio.to_thread(
+            retriever.retrieve, asked, TWINS * asking.count, asking.api_key, after=after, as_of=asking.day
+        )
+        ranked = distinct(found.passages)
+        least = SOURCE_SUPPORT * self.settings.refuse_below
+        supporting = [passage for passage in ranked if passage.support >= least][: asking.count]
+        turn = Turn(
+            question=asking.question,
+            asked=asked,
+            found=found,
+            passages=supporting or ranked[:1],
+            is_supported=found.support >= self.settings.refuse_below and bool(supporting),
+            embedder=retriever.embedder,
+            start=asking.start,
+            threshold=self.settings.refuse_below,
+            api_key=asking.api_key,
+            talk=await self._remembered(asking, record, has_model),
+            explain=asking.explain,
+        )
+        if turn.talk.told or (turn.is_talk and not turn.is_supported):
+            turn.passages = []
+        return turn
 
     def enter(self, session: str | None = None, go_on: bool = False) -> str | None:
         """The session to ask in, as the command line has it: a named one, which a new name begins; the last one; else
@@ -387,6 +385,16 @@ class PersonaChatbot:
             yield drawn.text
         more = {"model": model.model, "usage": drawn.usage, "unsupported": claims}
         yield turn.answer(drawn.text, "generated", bearing_out(drawn.text, passages), prompt=messages, **more)
+
+
+def _at_once(asking: _Asking, identity: Identity, kind: Kind | None) -> Answer | None:
+    """What needs no passage: a topic that is avoided, and small talk."""
+    if identity.avoids(asking.question):
+        return said_at_once(avoided(asking.question, identity.register), "refused", asking.start)
+    if kind is None or kind == "who":
+        return None
+    greeting = identity.profile.greeting
+    return small_talk(kind, asking.question, identity.name, identity.register, greeting, asking.start)
 
 
 def _day(as_of: str | None) -> str | None:

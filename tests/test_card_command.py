@@ -166,7 +166,10 @@ def test_a_newer_version_is_taken_and_said(tmp_path: Path) -> None:
     card = {**V3, "spec_version": "3.4"}
     done = persona("card", "import", put(tmp_path / "c.json", as_json(card)), cwd=tmp_path)
     assert done.returncode == 0
-    assert done.stderr.startswith("the card is of version 3.4: what is new in it is kept, and not used\n")
+    assert done.stderr == (
+        "the card is of version 3.4: what is new in it is kept, and not used\n"
+        "the store has no words of the person yet: run `persona ingest FOLDER`\n"
+    )
     assert json.loads(kept(tmp_path)["card.json"]) == card
 
 

@@ -25,7 +25,7 @@ QUESTIONS = [chunk.question for chunk in FAQ if chunk.question]
 ASKED = ["Why did you move?", "When did you move?", "Was the old room damp?", "Who played the trombone?"]
 ANSWERS = ["The old room was damp.", "In November.", "Very.", "The neighbour did.", "I told you about the damp."]
 TRIES = 10
-"""The model is small, and draws its words: it takes up about half of what it is told (6 of 8 such questions)."""
+"""The model is small, and draws its words: it may need to be asked more than once."""
 PROFILE = 'name = "박자두"\ndescription = "밤 아홉 시에 방송하는 사람"\naddress = "두부님"\n'
 
 

@@ -12,6 +12,7 @@ import pytest
 import requests
 
 from persona_cli import PersonaChatbot
+from tests.commands import persona
 from tests.local_model import LocalModel
 from tests.servers import ASKED, RECORDED, Server, StartServer, client, serving
 from tests.stub_model import StubModel
@@ -73,6 +74,20 @@ def test_both_paths_answer_without_a_redirect(quoting: Server, path: str) -> Non
     response = quoting.post({"prompt": ASKED}, path, allow_redirects=False)
     assert response.status_code == 200
     assert response.json()["output"] == RECORDED
+
+
+def test_a_session_goes_on_from_http_to_the_command_line_and_back(faq_folder: Path, start_server: StartServer) -> None:
+    server = start_server(faq_folder)
+    first = server.post({"prompt": ASKED, "session_id": "new"}).json()
+    assert first["disclosure"]
+    session = first["session_id"]
+    done = persona("ask", "제 이름은 민수예요", "--session", session, cwd=faq_folder)
+    assert done.returncode == 0, done.stderr
+    again = server.post({"prompt": "제 이름이 뭐라고 했죠?", "session_id": session}).json()
+    assert again["output"] == "앞에서 이렇게 말씀하셨어요: “제 이름은 민수예요”"
+    assert (again["session_id"], again["disclosure"]) == (session, None)
+    assert server.post({"prompt": ASKED, "session_id": "nobody"}).status_code == 404
+    assert server.post({"prompt": ASKED}).json()["session_id"] is None
 
 
 def test_only_the_prompt_is_required_and_unknown_fields_are_left_alone(quoting: Server) -> None:

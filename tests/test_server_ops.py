@@ -100,5 +100,5 @@ def test_the_description_of_the_protocol_lists_every_status(quoting: Server) -> 
 def test_the_description_requires_the_prompt_alone(quoting: Server) -> None:
     schemas = quoting.get("/openapi.json").json()["components"]["schemas"]
     assert schemas["Question"]["required"] == ["prompt"]
-    assert set(schemas["Question"]["properties"]) >= {"prompt", "api_key", "db_path", "session_id", "top_k", "as_of"}
+    assert set(schemas["Question"]["properties"]) == {"prompt", "api_key", "db_path", "session_id", "top_k", "as_of"}
     assert "HTTPValidationError" not in schemas
